@@ -1,0 +1,192 @@
+"""Deterministic multilayer-perceptron policies as plain arrays, and their safetensors files.
+
+A policy is data: weights, biases, an activation, an output map and an optional observation normalisation.
+The same record serves experts trained here, experts trained by others and the learner's iterates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+Activation = Literal["relu", "tanh"]
+OutputMap = Literal["tanh", "identity"]
+
+_ACTIVATIONS = ("relu", "tanh")
+_OUTPUTS = ("tanh", "identity")
+
+
+@dataclasses.dataclass(frozen=True)
+class MLPPolicy:
+    """A policy u = scale * output(W_L act(... act(W_0 x + b_0) ...) + b_L), clipped to the task's action range.
+
+    Attributes:
+        weights: one (n_in, n_out) array per layer, applied as ``x @ W``.
+        biases: one (n_out,) array per layer.
+        activation: nonlinearity of the hidden layers.
+        output: ``"tanh"`` squashes to (-1, 1); ``"identity"`` leaves the last layer as it is.
+        obs_mean, obs_std: (n_in,) normalisation ``(x - mean) / std`` of the observation, or None.
+        log_std_head: ``(W, b)`` of the state-dependent log standard deviation of a stochastic policy (acting on the
+            last hidden layer, before squashing), or None for a deterministic one.
+
+    Raises:
+        ValueError: naming the first array whose shape or content does not fit.
+    """
+
+    weights: tuple[np.ndarray, ...]
+    biases: tuple[np.ndarray, ...]
+    activation: Activation = "relu"
+    output: OutputMap = "tanh"
+    obs_mean: np.ndarray | None = None
+    obs_std: np.ndarray | None = None
+    log_std_head: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        if self.activation not in _ACTIVATIONS:
+            raise ValueError(f"activation must be one of {_ACTIVATIONS}, got {self.activation!r}")
+        if self.output not in _OUTPUTS:
+            raise ValueError(f"output must be one of {_OUTPUTS}, got {self.output!r}")
+        if not self.weights or len(self.weights) != len(self.biases):
+            raise ValueError(
+                f"weights and biases must be non-empty and of equal length, got {len(self.weights)} and {len(self.biases)}"
+            )
+        width = self.weights[0].shape[0]
+        for i, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+            _check_layer(f"layer {i}", w, b, width)
+            width = w.shape[1]
+        if (self.obs_mean is None) != (self.obs_std is None):
+            raise ValueError("obs_mean and obs_std must be given together")
+        for name, v in (("obs_mean", self.obs_mean), ("obs_std", self.obs_std)):
+            if v is not None and v.shape != (self.observation_size,):
+                raise ValueError(f"{name} must have shape ({self.observation_size},), got {v.shape}")
+        if self.obs_std is not None and not np.all(self.obs_std > 0):
+            raise ValueError(f"obs_std must be positive, smallest is {self.obs_std.min()}")
+        if self.log_std_head is not None:
+            w, b = self.log_std_head
+            _check_layer("log_std_head", w, b, self.weights[-1].shape[0])
+            if w.shape[1] != self.action_size:
+                raise ValueError(f"log_std_head must have {self.action_size} outputs, got {w.shape[1]}")
+
+    @property
+    def observation_size(self) -> int:
+        return self.weights[0].shape[0]
+
+    @property
+    def action_size(self) -> int:
+        return self.weights[-1].shape[1]
+
+    def hidden(self, obs: np.ndarray) -> np.ndarray:
+        """Last hidden layer, shape (batch, width), in float32, of observations of shape (batch, n_in)."""
+        x = np.asarray(obs, dtype=np.float64)
+        if self.obs_mean is not None and self.obs_std is not None:
+            x = (x - self.obs_mean) / self.obs_std
+        x = x.astype(np.float32)
+        for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            x = x @ w + b
+            x = np.maximum(x, 0, out=x) if self.activation == "relu" else np.tanh(x, out=x)
+        return x
+
+    def __call__(self, obs: np.ndarray) -> np.ndarray:
+        """Mean action, shape (batch, n_act), float32, of observations of shape (batch, n_in)."""
+        u = self.hidden(obs) @ self.weights[-1] + self.biases[-1]
+        return np.tanh(u) if self.output == "tanh" else u
+
+    def sample(self, obs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """An action drawn from the stochastic policy: squashed Gaussian around the pre-activation mean.
+
+        Raises:
+            ValueError: if the policy has no ``log_std_head``.
+        """
+        if self.log_std_head is None:
+            raise ValueError("policy has no log_std_head: only its deterministic action is known")
+        h = self.hidden(obs)
+        mean = h @ self.weights[-1] + self.biases[-1]
+        w, b = self.log_std_head
+        # -20..2 are the bounds that SAC puts on the log standard deviation (Haarnoja et al. 2018, appendix C).
+        std = np.exp(np.clip(h @ w + b, -20.0, 2.0))
+        u = mean + std * rng.standard_normal(mean.shape, dtype=np.float32)
+        return np.tanh(u) if self.output == "tanh" else u
+
+
+def _check_layer(name: str, w: np.ndarray, b: np.ndarray, n_in: int) -> None:
+    if w.ndim != 2 or w.shape[0] != n_in:
+        raise ValueError(f"{name}: weight must have shape ({n_in}, n_out), got {w.shape}")
+    if b.shape != (w.shape[1],):
+        raise ValueError(f"{name}: bias must have shape ({w.shape[1]},), got {b.shape}")
+    if not (np.all(np.isfinite(w)) and np.all(np.isfinite(b))):
+        raise ValueError(f"{name}: weights and biases must be finite")
+
+
+def save_policy(path: Path | str, policy: MLPPolicy, card: dict[str, Any] | None = None) -> None:
+    """Write a policy as safetensors; `card` (JSON-able: how it came about) travels in the file's metadata."""
+    tensors: dict[str, np.ndarray] = {}
+    for i, (w, b) in enumerate(zip(policy.weights, policy.biases, strict=True)):
+        tensors[f"W{i}"], tensors[f"b{i}"] = w, b
+    if policy.log_std_head is not None:
+        tensors["W_log_std"], tensors["b_log_std"] = policy.log_std_head
+    if policy.obs_mean is not None and policy.obs_std is not None:
+        tensors["obs_mean"], tensors["obs_std"] = policy.obs_mean, policy.obs_std
+    meta = {"activation": policy.activation, "output": policy.output, "card": json.dumps(card or {}, sort_keys=True)}
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, part, metadata=meta)
+    part.replace(path)
+
+
+def load_policy(path: Path | str) -> tuple[MLPPolicy, dict[str, Any]]:
+    """Read a policy and its card from a safetensors file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not safetensors or lacks what a policy needs.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no policy file at {path}")
+    try:
+        with safe_open(path, framework="numpy") as f:
+            meta = f.metadata() or {}
+            tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (safe_open is no mapping)
+    except SafetensorError as e:
+        raise ValueError(f"{path} is not a readable safetensors file: {e}") from e
+    return _from_tensors(tensors, meta.get("activation", "relu"), meta.get("output", "tanh"), str(path)), json.loads(
+        meta.get("card", "{}")
+    )
+
+
+def load_npz_policy(path: Path | str, activation: Activation, output: OutputMap, obs_eps: float = 0.0) -> MLPPolicy:
+    """Read a policy others trained from an npz of W0,b0,... and optional obs_mean, obs_std (never unpickled).
+
+    `obs_eps` is added to obs_std, as some training codes do.
+    """
+    with np.load(path, allow_pickle=False) as z:
+        tensors = {k: z[k] for k in z.files}
+    if "obs_std" in tensors:
+        tensors["obs_std"] = tensors["obs_std"] + obs_eps
+    return _from_tensors(tensors, activation, output, str(path))
+
+
+def _from_tensors(tensors: dict[str, np.ndarray], activation: Any, output: Any, where: str) -> MLPPolicy:
+    depth = 0
+    while f"W{depth}" in tensors:
+        depth += 1
+    missing = [f"b{i}" for i in range(depth) if f"b{i}" not in tensors]
+    if depth == 0 or missing:
+        raise ValueError(f"{where} holds no policy: needs W0,b0,..., has {sorted(tensors)}")
+    head = (tensors["W_log_std"], tensors["b_log_std"]) if "W_log_std" in tensors else None
+    return MLPPolicy(
+        weights=tuple(tensors[f"W{i}"].astype(np.float32) for i in range(depth)),
+        biases=tuple(tensors[f"b{i}"].astype(np.float32) for i in range(depth)),
+        activation=activation,
+        output=output,
+        obs_mean=tensors.get("obs_mean"),
+        obs_std=tensors.get("obs_std"),
+        log_std_head=head,
+    )
