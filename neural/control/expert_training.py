@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import importlib
 import importlib.metadata
 import json
 import time
@@ -64,7 +65,9 @@ def actor_to_policy(params: Any) -> MLPPolicy:
     """The project's policy from the parameters of sbx's squashed Gaussian actor (mean head, then log-std head)."""
     layers = params["params"]
     depth = len(layers) - 1  # the last Dense is the log-std head
-    arrays = [(np.asarray(layers[f"Dense_{i}"]["kernel"]), np.asarray(layers[f"Dense_{i}"]["bias"])) for i in range(depth + 1)]
+    arrays = [
+        (np.asarray(layers[f"Dense_{i}"]["kernel"]), np.asarray(layers[f"Dense_{i}"]["bias"])) for i in range(depth + 1)
+    ]
     return MLPPolicy(
         weights=tuple(w for w, _ in arrays[:depth]),
         biases=tuple(b for _, b in arrays[:depth]),
@@ -86,14 +89,16 @@ def train(config: ExpertTraining, out: Path | str) -> Path:
         raise FileExistsError(f"{out} already holds a training run; choose another directory")
     import gymnasium
     import jax
-    from sbx import SAC
-    from stable_baselines3.common.callbacks import BaseCallback
+
+    # Imported by name: the extra may be absent, and its types say little about the JAX actor.
+    sbx: Any = importlib.import_module("sbx")
+    callbacks: Any = importlib.import_module("stable_baselines3.common.callbacks")
 
     out.mkdir(parents=True, exist_ok=True)
     versions = {p: importlib.metadata.version(p) for p in ("sbx-rl", "jax", "mujoco", "gymnasium", "numpy")}
     (out / "config.json").write_text(json.dumps({"config": dataclasses.asdict(config), "versions": versions}, indent=1))
 
-    class Recorder(BaseCallback):
+    class Recorder(callbacks.BaseCallback):
         """Writes episodes and checkpoints; keeps the moving average of the actor."""
 
         def _on_training_start(self) -> None:
@@ -106,7 +111,9 @@ def train(config: ExpertTraining, out: Path | str) -> Path:
 
         def _on_rollout_start(self) -> None:
             rate = config.update_every / config.ema_updates
-            self.ema = jax.tree.map(lambda e, p: e + rate * (np.asarray(p) - e), self.ema, self.model.policy.actor_state.params)
+            self.ema = jax.tree.map(
+                lambda e, p: e + rate * (np.asarray(p) - e), self.ema, self.model.policy.actor_state.params
+            )
 
         def _on_step(self) -> bool:
             for info in self.locals["infos"]:
@@ -138,7 +145,7 @@ def train(config: ExpertTraining, out: Path | str) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the -v4 tasks are the paper's
         env = gymnasium.make(config.task)
-    model = SAC(
+    model = sbx.SAC(
         "MlpPolicy",
         env,
         learning_rate=config.learning_rate,

@@ -53,9 +53,8 @@ class MLPPolicy:
         if self.output not in _OUTPUTS:
             raise ValueError(f"output must be one of {_OUTPUTS}, got {self.output!r}")
         if not self.weights or len(self.weights) != len(self.biases):
-            raise ValueError(
-                f"weights and biases must be non-empty and of equal length, got {len(self.weights)} and {len(self.biases)}"
-            )
+            counts = f"{len(self.weights)} and {len(self.biases)}"
+            raise ValueError(f"weights and biases must be non-empty and of equal length, got {counts}")
         width = self.weights[0].shape[0]
         for i, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
             _check_layer(f"layer {i}", w, b, width)

@@ -1,0 +1,1 @@
+"""Speed against the alternatives, one module per comparison."""

@@ -1,0 +1,144 @@
+"""Averages of iterates: θ̃_0 = θ_0 and, for t ≥ 1, θ̃_t = (1−γ_t) θ̃_{t−1} + γ_t θ_t.
+
+An average is its sequence of rates γ_t. This module is the only place where they are defined: the exact laws, the
+simulations and the banks of averages kept on networks all read them from here.
+"""
+
+import abc
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from gvatheory import validation
+from gvatheory.validation import Numbers, namespace
+
+
+class Average(abc.ABC):
+    """A linear average of the iterates, given by the weight γ_t of the newest one."""
+
+    @abc.abstractmethod
+    def rate(self, t: Numbers, steps: int | None = None) -> Any:
+        """γ_t at update counts t ≥ 1: an array of the shape of `t`; NumPy for NumPy, JAX for JAX (traceable).
+
+        Args:
+            t: update counts.
+            steps: total number of updates; needed only by averages that look ahead to it (`Tail`).
+        """
+
+    def rates(self, steps: int) -> Float[np.ndarray, " times"]:
+        """γ_1, ..., γ_steps in float64.
+
+        Raises:
+            ValueError: if `steps` is not an integer of at least 0.
+        """
+        validation.integer("steps", steps, 0)
+        return np.asarray(self.rate(np.arange(1.0, steps + 1), steps), dtype=np.float64)
+
+    def kernel(self, steps: int) -> Float[np.ndarray, " weights"]:
+        """Weights w_{T,0}, ..., w_{T,T} of θ_0, ..., θ_T in θ̃_T, T = steps; they sum to one."""
+        rates = np.concatenate([[1.0], self.rates(steps)])
+        kept_after = np.append(np.cumprod((1.0 - rates)[:0:-1])[::-1], 1.0)
+        return rates * kept_after
+
+
+def _age(t: Numbers, burn_in: int) -> Any:
+    """Updates since the end of the burn-in, at least 1."""
+    xp = namespace(t)
+    return xp.maximum(xp.asarray(t, dtype=float) - burn_in, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class LastIterate(Average):
+    """No averaging: γ_t = 1, θ̃_t = θ_t."""
+
+    def rate(self, t: Numbers, steps: int | None = None) -> Any:
+        return namespace(t).ones_like(t, dtype=float)
+
+
+@dataclasses.dataclass(frozen=True)
+class EMA(Average):
+    """Exponential moving average of constant rate γ_t = gamma after `burn_in` updates (γ_t = 1 up to there).
+
+    Attributes:
+        gamma: weight of the newest iterate, in [0, 1]; a "decay" of 0.999 elsewhere is gamma = 0.001.
+        burn_in: updates during which θ̃ = θ, ≥ 0.
+    """
+
+    gamma: float
+    burn_in: int = 0
+
+    def __post_init__(self) -> None:
+        validation.real("gamma", self.gamma, 0.0, 1.0)
+        validation.integer("burn_in", self.burn_in, 0)
+
+    def rate(self, t: Numbers, steps: int | None = None) -> Any:
+        xp = namespace(t, self.gamma)
+        return xp.where(xp.asarray(t) <= self.burn_in, 1.0, self.gamma)
+
+
+@dataclasses.dataclass(frozen=True)
+class PowerEMA(Average):
+    """γ_t = 1 for t ≤ burn_in, then max((t − burn_in)^{−alpha}, floor), so γ_{burn_in+1} = 1 (the paper's EMA).
+
+    Attributes:
+        alpha: exponent ≥ 0; 0 is the last iterate, 1 the uniform average. Above 1 the rates are summable: the average
+            never forgets its first iterates.
+        burn_in: updates t0 during which θ̃ = θ, ≥ 0.
+        floor: γ_min, smallest rate, in [0, 1].
+    """
+
+    alpha: float
+    burn_in: int = 0
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        validation.real("alpha", self.alpha, 0.0, np.inf)
+        validation.integer("burn_in", self.burn_in, 0)
+        validation.real("floor", self.floor, 0.0, 1.0)
+
+    def rate(self, t: Numbers, steps: int | None = None) -> Any:
+        xp = namespace(t, self.alpha, self.floor)
+        return xp.maximum(_age(t, self.burn_in) ** (-self.alpha), self.floor)
+
+
+@dataclasses.dataclass(frozen=True)
+class Polyak(Average):
+    """Uniform average of θ_{burn_in+1}, ..., θ_T (Polyak & Juditsky 1992): γ_t = 1/(t − burn_in) after burn_in.
+
+    Attributes:
+        burn_in: updates during which θ̃ = θ, ≥ 0.
+    """
+
+    burn_in: int = 0
+
+    def __post_init__(self) -> None:
+        validation.integer("burn_in", self.burn_in, 0)
+
+    def rate(self, t: Numbers, steps: int | None = None) -> Any:
+        return 1.0 / _age(t, self.burn_in)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tail(Average):
+    """Uniform average of the last ⌈fraction · T⌉ of the iterates θ_1, ..., θ_T (suffix averaging, Rakhlin et al. 2012).
+
+    It must know T beforehand: `rate` needs `steps`.
+
+    Attributes:
+        fraction: share of the run that is averaged, in (0, 1].
+    """
+
+    fraction: float
+
+    def __post_init__(self) -> None:
+        validation.real("fraction", self.fraction, 0.0, 1.0, open_low=True)
+
+    def rate(self, t: Numbers, steps: int | None = None) -> Any:
+        if steps is None:
+            raise ValueError("Tail needs the total number of updates: pass steps")
+        # Rounding first keeps ⌈0.1 · 30⌉ at 3 although 0.1 · 30 > 3 in floating point.
+        length = max(math.ceil(round(self.fraction * steps, 9)), 1)
+        return 1.0 / _age(t, steps - length)

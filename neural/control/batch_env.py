@@ -1,0 +1,92 @@
+"""Many environments of one task, stepped together on one thread, bit for bit as gymnasium steps each of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch, SimulationError
+
+from neural.control.tasks import Task
+
+_mujoco: Any = mujoco  # its bindings carry no types
+# MuJoCo answers these by resetting the simulation, so the state itself does not show them.
+_BAD_WARNINGS = [int(getattr(_mujoco.mjtWarning, f"mjWARN_BAD{what}")) for what in ("QPOS", "QVEL", "QACC")]
+
+
+class Step(NamedTuple):
+    """Outcome of one environment step for n rows; where `bad`, the observation and reward are zero."""
+
+    observation: np.ndarray  # (n, observation_size) float64
+    reward: np.ndarray  # (n,) float64
+    terminated: np.ndarray  # (n,) bool, true where bad
+    bad: np.ndarray  # (n,) bool
+
+
+class BatchEnv:
+    """`size` environments of one task, stepped on the caller's thread, bitwise as gymnasium steps each of them.
+
+    Rows are given as a sorted array of distinct indices in 0..size-1; the other rows stay as they are. There is no
+    time limit here. Not safe for use from several threads at once.
+    """
+
+    def __init__(self, task: Task, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"size must be at least 1, got {size}")
+        self.task, self.size = task, size
+        self.batch = Batch(_model(task), size, nthread=1)
+        self._fields = {name: self.batch.bind(name) for name in task.fields}
+        self._qpos, self._qvel, self._ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
+        self._position = np.zeros(size)
+        self._dt = self.batch.model.opt.timestep * task.frame_skip
+
+    def reset(self, rows: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
+        """Start row ``rows[i]`` as ``gymnasium.make(task.id).reset(seed=seeds[i])`` does; observations (n, obs)."""
+        rows = np.asarray(rows, dtype=np.int32)
+        model = self.batch.model
+        self.batch.reset(rows, stage=int(_mujoco.mjtStage.mjSTAGE_NONE))
+        for row, seed in zip(rows, seeds, strict=True):
+            qpos, qvel = self.task.reset_noise(np.random.default_rng(seed), model.nq, model.nv)
+            self._qpos[row] += qpos
+            self._qvel[row] += qvel
+        self.batch.forward(rows)
+        state = self._state(rows)
+        self._position[rows] = self.task.position(state)
+        return self.task.observation(state)
+
+    def step(self, rows: np.ndarray, actions: np.ndarray) -> Step:
+        """Advance the rows by one environment step under actions (n, action_size), float32, within the task's range.
+
+        A row whose action holds a NaN is not stepped, and is bad; so is a row whose simulation MuJoCo gives up.
+        """
+        rows = np.asarray(rows, dtype=np.int32)
+        bad = np.isnan(actions).any(axis=1)
+        self._ctrl[rows] = actions
+        try:
+            self.batch.step(rows[~bad] if bad.any() else rows, nstep=self.task.frame_skip)
+        except SimulationError as e:
+            bad |= np.isin(rows, e.ids)
+        bad |= self.batch.warning[rows][:, _BAD_WARNINGS, 1].any(axis=1)
+        bad |= ~(np.isfinite(self._qpos[rows]).all(axis=1) & np.isfinite(self._qvel[rows]).all(axis=1))
+
+        state = self._state(rows)
+        position = self.task.position(state)
+        velocity = (position - self._position[rows]) / self._dt
+        self._position[rows] = position
+        observation = self.task.observation(state)
+        reward = self.task.reward(velocity, actions, state)
+        terminated = self.task.terminated(state)
+        if bad.any():
+            observation[bad], reward[bad], terminated[bad] = 0.0, 0.0, True
+        return Step(observation, reward, terminated, bad)
+
+    def _state(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: field[rows] for name, field in self._fields.items()}
+
+
+@functools.cache
+def _model(task: Task) -> Any:
+    return _mujoco.MjModel.from_xml_path(str(task.model_path()))  # Batch copies it
