@@ -15,6 +15,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from neural.runs import atomic
+
 Activation = Literal["relu", "tanh"]
 OutputMap = Literal["tanh", "identity"]
 
@@ -132,11 +134,8 @@ def save_policy(path: Path | str, policy: MLPPolicy, card: dict[str, Any] | None
     if policy.obs_mean is not None and policy.obs_std is not None:
         tensors["obs_mean"], tensors["obs_std"] = policy.obs_mean, policy.obs_std
     meta = {"activation": policy.activation, "output": policy.output, "card": json.dumps(card or {}, sort_keys=True)}
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, part, metadata=meta)
-    part.replace(path)
+    with atomic(path) as part:
+        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, part, metadata=meta)
 
 
 def load_policy(path: Path | str) -> tuple[MLPPolicy, dict[str, Any]]:

@@ -1,0 +1,340 @@
+"""The `gva` command: check, sweep, expert, clone, figure, demo. Heavy imports wait until their command is chosen."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+try:
+    import tyro
+    from rich.console import Console
+except ImportError as e:  # pragma: no cover
+    raise SystemExit(f"gva needs the cli extra ({e.name} is missing): pip install 'gvatheory[cli]'") from e
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """Check the propositions: algebra, numbers, simulation, and mutants that must be refuted."""
+
+    ids: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Which propositions, by id (3.1, 4.1, C.1); all if none is given."""
+    quick: bool = False
+    """Fewer instances."""
+    seed: int = 0
+    """Seed of every instance and simulation."""
+    workers: int = 1
+    """Processes."""
+    json: bool = False
+    """Print JSON instead of the table."""
+    mutants: bool = False
+    """Print how each mutant was refuted."""
+
+    def run(self) -> int:
+        import proofs_check
+
+        with _spinner("checking propositions"):
+            results = proofs_check.run(self.ids or None, self.seed, self.quick, self.workers)
+        print(proofs_check.to_json(results) if self.json else proofs_check.table(results))
+        if self.mutants:
+            for result in results:
+                for mutant in result.mutants:
+                    how = "; ".join(f"{kill.check}: {kill.witness}" for kill in mutant.kills) or "SURVIVED"
+                    print(f"{result.id}  {mutant.kind}: {mutant.change}  <-  {how}")
+        return 0 if proofs_check.passed(results) else 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Exact (and simulated) reward past a cliff over a grid of step sizes and EMA rates, to a netCDF file."""
+
+    out: Path = Path("runs/sweep.nc")
+    """File to write."""
+    step_sizes: tuple[float, float, int] = (1e-3, 1.0, 13)
+    """Geometric grid of step sizes: first, last, count."""
+    gammas: tuple[float, float, int] = (1e-3, 1.0, 13)
+    """Geometric grid of EMA rates: first, last, count."""
+    steps: int = 1000
+    """SGD steps T."""
+    dimension: int = 10
+    """Number of parameters."""
+    curvature: float = 1.0
+    """Curvature of every direction."""
+    noise_variance: float = 4.0
+    """Per-example gradient-noise variance of every direction."""
+    batch_size: int = 1
+    """Batch size."""
+    initial_error: float = 1.0
+    """Initial error of every coordinate."""
+    radius: float = 1.0
+    """Radius of the cliff ball."""
+    penalty: float = 2.0
+    """Penalty past the cliff, above radius²."""
+    trials: int = 0
+    """Simulated runs per cell; 0 for the exact law alone."""
+    seed: int = 0
+    """Seed of the simulation."""
+
+    def run(self) -> int:
+        import numpy as np
+
+        import gvatheory as gva
+        from gvatheory import validation
+        from neural.runs import save_dataset
+        from paper_figs.progress import stage_bars
+
+        validation.integer("trials", self.trials, 0)
+        axes = {}
+        for name in ("step_sizes", "gammas"):
+            first, last, count = getattr(self, name)
+            validation.positive(f"{name}: first", first)
+            validation.positive(f"{name}: last", last)
+            validation.integer(f"{name}: count", count, 1)
+            axes[name.removesuffix("s")] = np.geomspace(first, last, count)
+        problem = gva.NoisyQuadratic(np.full(self.dimension, self.curvature), self.noise_variance, self.batch_size)
+        reward = gva.CliffBall(self.radius, self.penalty)
+
+        def cell(step_size: float, gamma: float) -> dict[str, float]:
+            setting = (problem, gva.Constant(step_size), gva.EMA(gamma), reward, self.steps, self.initial_error)
+            kept = ("mean", "variance", "fall_probability", "loss")
+            exact = gva.exact_reward(*setting)
+            out = {name: getattr(exact, name) for name in kept}
+            if self.trials:
+                seen = gva.simulated_reward(*setting, self.trials, self.seed)
+                for name, error in zip(kept, seen.standard_errors, strict=True):
+                    out |= {f"{name}_simulated": getattr(seen, name), f"{name}_standard_error": error}
+            return out
+
+        with stage_bars() as report:
+            dataset = gva.sweep(cell, axes, progress=lambda done, total: report("sweeping", done, total))
+        save_dataset(self.out, dataset.assign_attrs({k: str(v) for k, v in dataclasses.asdict(self).items()}))
+        print(f"wrote {self.out}")
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpertTrain:
+    """Train an expert by SAC (needs the experts extra): hours in the background."""
+
+    task: str = "Walker2d-v4"
+    """gymnasium id."""
+    steps: int = 1_000_000
+    """Environment steps."""
+    seed: int = 0
+    """Seed of the run."""
+    out: Path = Path("runs/expert")
+    """Directory of the run."""
+
+    def run(self) -> int:
+        from neural.control.expert_training import ExpertTraining, train
+
+        train(ExpertTraining(task=self.task, steps=self.steps, seed=self.seed), self.out)
+        print(f"checkpoints in {self.out / 'checkpoints'}; choose one: gva expert select --run {self.out}")
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpertSelect:
+    """Choose the expert among a training run's checkpoints, on episodes the report does not reuse."""
+
+    training: Annotated[Path, tyro.conf.arg(name="run")] = Path("runs/expert")
+    """Directory of the training run."""
+    out: Path = Path("runs/expert/expert.safetensors")
+    """Policy file to write, with its card; the curve goes beside it."""
+
+    def run(self) -> int:
+        import json
+
+        from neural.control.experts import select
+        from paper_figs.progress import stage_bars
+
+        with stage_bars() as report:
+            card = select(self.training, self.out, progress=lambda done, total: report("comparing", done, total))
+        print(json.dumps(card, indent=1))
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpertShow:
+    """Print an expert's card and its returns over fixed initial conditions, measured now."""
+
+    task: str = "Walker2d-v4"
+    """gymnasium id."""
+    path: Path | None = None
+    """Policy file; the shipped expert if not given."""
+    episodes: int = 20
+    """Initial conditions, seeds 0, 1, ..."""
+
+    def run(self) -> int:
+        import json
+
+        from gvatheory import validation
+        from neural.control.experts import load_expert, report_returns
+        from neural.control.tasks import get_task
+
+        validation.integer("episodes", self.episodes, 1)
+        task = get_task(self.task)
+        policy, card = load_expert(self.task, self.path)
+        measured = report_returns(policy, task, range(self.episodes))
+        print(json.dumps({"card": card, "measured now": measured}, indent=1))
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Clone:
+    """Clone an expert with a bank of averages and roll out chosen ones at consecutive and at spaced iterates."""
+
+    out: Path = Path("runs/clone")
+    """Directory of the run; an interrupted run goes on where it stopped."""
+    task: str = "Walker2d-v4"
+    """gymnasium id."""
+    expert: Path | None = None
+    """Policy file; the shipped expert if not given."""
+    episodes: int = 100
+    """Expert episodes to clone."""
+    step_size: float = 1e-3
+    """Constant step size of AdamW."""
+    batch_size: int = 32
+    """Pairs per update."""
+    hidden: tuple[int, ...] = (256, 256, 256)
+    """Widths of the hidden layers."""
+    steps: int = 40_000
+    """Updates."""
+    evaluate: tuple[str, ...] = ("EMA 0.01", "EMA 0.003", "EMA 0.001", "power 2/3", "Polyak")
+    """Averages of the default bank that are rolled out beside the raw iterate."""
+    consecutive: int = 20
+    """Last iterates rolled out one by one."""
+    spaced: int = 20
+    """Iterates rolled out further apart."""
+    spacing: int = 1500
+    """Updates between the spaced iterates."""
+    rollouts: int = 10
+    """Episodes per policy."""
+    seed: int = 0
+    """Seed of the initial weights and of the batches."""
+
+    def run(self) -> int:
+        from gvatheory.schedules import Constant
+        from neural.control.cloning import Learner
+        from neural.control.experiment import CloningExperiment, run
+        from neural.statistics import reward_spread
+        from paper_figs.progress import stage_bars
+        from paper_figs.report import report_summary
+
+        same = ("task", "episodes", "steps", "evaluate", "consecutive", "spaced", "spacing", "rollouts")
+        experiment = CloningExperiment(
+            **{name: getattr(self, name) for name in same},
+            expert=None if self.expert is None else str(self.expert),
+            learner=Learner(hidden=self.hidden, batch_size=self.batch_size, seed=self.seed),
+            schedule=Constant(self.step_size),
+        )
+        with stage_bars() as report:
+            dataset = run(experiment, self.out, progress=report)
+        windows = [w for w in ("consecutive", "spaced") if getattr(self, w) > 1]
+        print(report_summary(reward_spread(dataset, windows=windows)))
+        print(f"wrote {self.out / 'run.nc'}")
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """Draw a figure as PDF and PNG."""
+
+    name: tyro.conf.Positional[Literal["cliff-phase", "scalar-gva", "cloning"]]
+    """Which one."""
+    out: Path = Path("runs/figures")
+    """Directory."""
+    preset: Literal["quick", "full"] = "quick"
+    """Size of the cliff phase diagram's grid."""
+    seed: int = 0
+    """Seed of the simulated points."""
+    data: Path = Path("runs/demo/clone/run.nc")
+    """Dataset of a cloning run, for `cloning`."""
+
+    def run(self) -> int:
+        from paper_figs import style
+
+        with _spinner(f"drawing {self.name}"):
+            figure, caption = self._draw()
+        for file in style.save(figure, self.out / self.name):
+            print(f"wrote {file}")
+        print(caption)
+        return 0
+
+    def _draw(self) -> tuple[Any, str]:
+        from neural.runs import load_dataset
+        from paper_figs import cliff_phase, cloning, scalar_gva
+
+        if self.name == "cliff-phase":
+            module, dataset = cliff_phase, cliff_phase.data(self.preset, seed=self.seed)
+        elif self.name == "scalar-gva":
+            module, dataset = scalar_gva, scalar_gva.data(seed=self.seed)
+        else:
+            module, dataset = cloning, load_dataset(self.data)
+        return module.draw(dataset), module.caption(dataset)
+
+
+@dataclasses.dataclass(frozen=True)
+class Demo:
+    """The whole story in a few minutes: checks, theory, cloning of the shipped expert, one HTML report."""
+
+    out: Path = Path("runs/demo")
+    """Directory; an interrupted demo goes on where it stopped."""
+    seed: int = 0
+    """Seed of the cloning run."""
+
+    def run(self) -> int:
+        from paper_figs.demo import run
+
+        return run(self.out, self.seed)
+
+
+def _spinner(text: str) -> Any:
+    return Console(stderr=True).status(text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Expert:
+    """Train, choose or look at an expert."""
+
+    action: (
+        Annotated[ExpertTrain, tyro.conf.subcommand("train")]
+        | Annotated[ExpertSelect, tyro.conf.subcommand("select")]
+        | Annotated[ExpertShow, tyro.conf.subcommand("show")]
+    )
+
+    def run(self) -> int:
+        return self.action.run()
+
+
+Command = (
+    Annotated[Check, tyro.conf.subcommand("check")]
+    | Annotated[Sweep, tyro.conf.subcommand("sweep")]
+    | Annotated[Expert, tyro.conf.subcommand("expert")]
+    | Annotated[Clone, tyro.conf.subcommand("clone")]
+    | Annotated[Figure, tyro.conf.subcommand("figure")]
+    | Annotated[Demo, tyro.conf.subcommand("demo")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `gva`: exits 0 on success, 1 if a check failed, 2 on bad input, 130 when interrupted."""
+    try:
+        command = tyro.cli(
+            Command,  # pyright: ignore[reportArgumentType]
+            prog="gva",
+            description="Gradient variance amplification: theory, checks and experiments.",
+            args=None if arguments is None else list(arguments),
+            config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
+        )
+        code = command.run()
+    except (ValueError, FileNotFoundError, FileExistsError, OverflowError, FloatingPointError) as e:
+        print(f"gva: {e}", file=sys.stderr)
+        code = 2
+    except ImportError as e:
+        print(f"gva: {e.name or e} is not installed; see the extras in the README", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("gva: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        code = 130
+    sys.exit(code)

@@ -1,0 +1,84 @@
+"""What importing the theory may cost, and what the command line promises."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from paper_figs.cli import main
+
+
+def test_importing_the_theory_stays_light() -> None:
+    """numpy, scipy, jax, xarray and jaxtyping only: no torch, no simulator, no plotting, no JAX setting changed."""
+    code = (
+        "import sys, gvatheory, jax; "
+        "heavy = {'torch', 'mujoco', 'gymnasium', 'optax', 'sympy', 'matplotlib', 'cvxpy', 'tyro'} & set(sys.modules); "
+        "assert not heavy, heavy; assert not jax.config.jax_enable_x64"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def outcome(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    captured = capsys.readouterr()
+    assert isinstance(stop.value.code, int)
+    return stop.value.code, captured.out, captured.err
+
+
+def test_check_prints_json_and_succeeds(capsys) -> None:
+    code, out, _ = outcome(capsys, "check", "C.1", "--quick", "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert document["passed"]
+    assert [row["id"] for row in document["results"]] == ["C.1"]
+
+
+def test_check_prints_a_table_and_how_mutants_died(capsys) -> None:
+    code, out, _ = outcome(capsys, "check", "3.1", "--quick", "--mutants")
+    assert code == 0
+    assert "holds" in out
+    assert "SURVIVED" not in out
+    assert out.count("<-") >= 3
+
+
+def test_check_fails_when_a_proposition_does(capsys, monkeypatch) -> None:
+    import proofs_check
+
+    monkeypatch.setattr(proofs_check, "passed", lambda results: False)
+    assert outcome(capsys, "check", "3.1", "--quick")[0] == 1
+
+
+def test_sweep_writes_a_labelled_dataset(capsys, tmp_path) -> None:
+    from neural.runs import load_dataset
+
+    file = tmp_path / "sweep.nc"
+    code, out, _ = outcome(
+        capsys, *f"sweep --steps 40 --step-sizes 0.01 1 3 --gammas 0.1 1 2 --trials 50 --out {file}".split()
+    )
+    assert code == 0
+    assert str(file) in out
+    grid = load_dataset(file)
+    assert grid.sizes == {"step_size": 3, "gamma": 2}
+    assert {"mean", "fall_probability", "fall_probability_simulated", "mean_standard_error"} <= set(grid.data_vars)
+    assert grid.attrs["radius"] == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("check 9.9", "unknown proposition '9.9'; known: 3.1, 4.1, C.1"),
+        ("sweep --step-sizes 0.1 1 0", "step_sizes: count must be an integer at least 1, got 0"),
+        ("sweep --radius 3", "penalty must be a number in (9, inf), got 2.0"),
+        ("expert show --episodes 0", "episodes must be an integer at least 1, got 0"),
+        ("expert show --task Chess-v0", "Chess-v0"),
+        ("expert show --path nowhere.safetensors", "no policy file at nowhere.safetensors"),
+        ("clone --steps 10", "consecutive must be an integer from 0 to 10, got 20"),
+        ("figure cloning --data nowhere.nc", "no dataset at nowhere.nc"),
+    ],
+)
+def test_bad_input_is_named_and_exits_with_2(capsys, arguments: str, message: str) -> None:
+    code, _, err = outcome(capsys, *arguments.split())
+    assert code == 2
+    assert message in " ".join(err.split())
