@@ -44,6 +44,8 @@ class CloningExperiment:
         expert: policy file, or None for the shipped expert.
         episodes: expert episodes to clone, ≥ 1 (1,000 pairs each if the expert does not fall).
         held_out: further expert episodes for the held-out loss, ≥ 1.
+        stochastic: demonstrations are drawn from the expert's stochastic policy, as SAC trained it, rather than from its
+            deterministic mean; the loss then has a floor, the variance of the expert's own actions.
         learner: network, batches, seed.
         schedule: step sizes.
         bank: averages kept, by name.
@@ -60,6 +62,7 @@ class CloningExperiment:
     expert: str | None = None
     episodes: int = 100
     held_out: int = 10
+    stochastic: bool = False
     learner: Learner = dataclasses.field(default_factory=Learner)
     schedule: Schedule = dataclasses.field(default_factory=lambda: Constant(1e-3))
     bank: Bank = dataclasses.field(default_factory=default_bank)
@@ -175,6 +178,8 @@ def _demonstrations(
         expert,
         get_task(experiment.task),
         [seed + i for i in range(count)],
+        stochastic=experiment.stochastic,
+        noise_seed=seed,
         progress=lambda done, total: report("demonstrating", done, total),
     )
 
