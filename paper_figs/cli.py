@@ -192,19 +192,21 @@ class Clone:
     """Policy file; the shipped expert if not given."""
     episodes: int = 100
     """Expert episodes to clone."""
-    step_size: float = 1e-3
+    stochastic: bool = True
+    """Draw them from the expert's stochastic policy rather than its deterministic mean."""
+    step_size: float = 4e-3
     """Constant step size of AdamW."""
-    batch_size: int = 32
+    batch_size: int = 16
     """Pairs per update."""
     hidden: tuple[int, ...] = (256, 256, 256)
     """Widths of the hidden layers."""
-    steps: int = 40_000
+    steps: int = 33_000
     """Updates."""
-    evaluate: tuple[str, ...] = ("EMA 0.01", "EMA 0.003", "EMA 0.001", "power 2/3", "Polyak")
+    evaluate: tuple[str, ...] = ("EMA 0.01", "EMA 0.001", "power 2/3", "Polyak")
     """Averages of the default bank that are rolled out beside the raw iterate."""
-    consecutive: int = 20
+    consecutive: int = 40
     """Last iterates rolled out one by one."""
-    spaced: int = 20
+    spaced: int = 18
     """Iterates rolled out further apart."""
     spacing: int = 1500
     """Updates between the spaced iterates."""
@@ -213,21 +215,27 @@ class Clone:
     seed: int = 0
     """Seed of the initial weights and of the batches."""
 
-    def run(self) -> int:
+    def experiment(self) -> Any:
+        """The `CloningExperiment` these options describe; with the defaults, the demo's."""
         from gvatheory.schedules import Constant
         from neural.control.cloning import Learner
-        from neural.control.experiment import CloningExperiment, run
-        from neural.statistics import reward_spread
-        from paper_figs.progress import stage_bars
-        from paper_figs.report import report_summary
+        from neural.control.experiment import CloningExperiment
 
-        same = ("task", "episodes", "steps", "evaluate", "consecutive", "spaced", "spacing", "rollouts")
-        experiment = CloningExperiment(
+        same = ("task", "episodes", "stochastic", "steps", "evaluate", "consecutive", "spaced", "spacing", "rollouts")
+        return CloningExperiment(
             **{name: getattr(self, name) for name in same},
             expert=None if self.expert is None else str(self.expert),
             learner=Learner(hidden=self.hidden, batch_size=self.batch_size, seed=self.seed),
             schedule=Constant(self.step_size),
         )
+
+    def run(self) -> int:
+        from neural.control.experiment import run
+        from neural.statistics import reward_spread
+        from paper_figs.progress import stage_bars
+        from paper_figs.report import report_summary
+
+        experiment = self.experiment()
         with stage_bars() as report:
             dataset = run(experiment, self.out, progress=report)
         windows = [w for w in ("consecutive", "spaced") if getattr(self, w) > 1]

@@ -74,7 +74,7 @@ def test_sweep_writes_a_labelled_dataset(capsys, tmp_path) -> None:
         ("expert show --episodes 0", "episodes must be an integer at least 1, got 0"),
         ("expert show --task Chess-v0", "Chess-v0"),
         ("expert show --path nowhere.safetensors", "no policy file at nowhere.safetensors"),
-        ("clone --steps 10", "consecutive must be an integer from 0 to 10, got 20"),
+        ("clone --steps 10", "consecutive must be an integer from 0 to 10, got 40"),
         ("figure cloning --data nowhere.nc", "no dataset at nowhere.nc"),
     ],
 )
@@ -82,3 +82,12 @@ def test_bad_input_is_named_and_exits_with_2(capsys, arguments: str, message: st
     code, _, err = outcome(capsys, *arguments.split())
     assert code == 2
     assert message in " ".join(err.split())
+
+
+def test_the_clone_command_is_the_demos_experiment() -> None:
+    """The report names `gva clone --seed S` as the command that reproduces its cloning run."""
+    from neural.control.cloning import Learner
+    from neural.control.experiment import CloningExperiment
+    from paper_figs.cli import Clone
+
+    assert Clone(seed=3).experiment().describe() == CloningExperiment(learner=Learner(seed=3)).describe()

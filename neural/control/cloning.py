@@ -36,7 +36,7 @@ class Learner:
     hidden: tuple[int, ...] = (256, 256, 256)
     activation: Activation = "relu"
     output: OutputMap = "identity"
-    batch_size: int = 32
+    batch_size: int = 16
     weight_decay: float = 0.0
     seed: int = 0
 

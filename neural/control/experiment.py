@@ -44,7 +44,7 @@ class CloningExperiment:
         expert: policy file, or None for the shipped expert.
         episodes: expert episodes to clone, ≥ 1 (1,000 pairs each if the expert does not fall).
         held_out: further expert episodes for the held-out loss, ≥ 1.
-        stochastic: demonstrations are drawn from the expert's stochastic policy, as SAC trained it, rather than from its
+        stochastic: demonstrations are drawn from the expert's stochastic policy, as SAC trained it, not from its
             deterministic mean; the loss then has a floor, the variance of the expert's own actions.
         learner: network, batches, seed.
         schedule: step sizes.
@@ -62,14 +62,14 @@ class CloningExperiment:
     expert: str | None = None
     episodes: int = 100
     held_out: int = 10
-    stochastic: bool = False
+    stochastic: bool = True
     learner: Learner = dataclasses.field(default_factory=Learner)
-    schedule: Schedule = dataclasses.field(default_factory=lambda: Constant(1e-3))
+    schedule: Schedule = dataclasses.field(default_factory=lambda: Constant(4e-3))
     bank: Bank = dataclasses.field(default_factory=default_bank)
-    steps: int = 40_000
-    evaluate: tuple[str, ...] = ("EMA 0.01", "EMA 0.003", "EMA 0.001", "power 2/3", "Polyak")
-    consecutive: int = 20
-    spaced: int = 20
+    steps: int = 33_000
+    evaluate: tuple[str, ...] = ("EMA 0.01", "EMA 0.001", "power 2/3", "Polyak")
+    consecutive: int = 40
+    spaced: int = 18
     spacing: int = 1_500
     rollouts: int = 10
     rollout_steps: int | None = None
