@@ -75,7 +75,23 @@ def caption(dataset: xr.Dataset) -> str:
         f"{len(episodes)} initial conditions (seeds {_span(episodes)}); bands: quartiles over episodes of raw and of "
         f"the first average. B: held-out loss of A's iterates divided by its mean, on A's relative scale. D: "
         f"fraction of episodes that end in a fall; bars: mean over iterates, whiskers: their 10th to 90th percentile. "
-        f"{near} consecutive and {far} spaced iterates."
+        f"{near} consecutive and {far} spaced iterates.{_floor(dataset)}"
+    )
+
+
+def _floor(dataset: xr.Dataset) -> str:
+    """What of the loss no policy can remove, and how far raw and reward swing relative to the rest."""
+    floor = float(dataset.get("loss_floor", 0.0))
+    if floor == 0.0:
+        return ""
+    parts = []
+    for window in ("consecutive", "spaced"):
+        loss = dataset["loss"].sel(average="raw").values[dataset[window].values == 1]
+        if len(loss) > 1:
+            parts.append(f"{100 * loss.std(ddof=1) / (loss.mean() - floor):.2g} % over {window} iterates")
+    return (
+        f" The demonstrations are drawn from the stochastic expert: {floor:.4g} of the loss is the variance of its own "
+        f"actions (computed, not fitted). Relative to the excess over that, the raw loss swings by {', '.join(parts)}."
     )
 
 

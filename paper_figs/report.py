@@ -30,7 +30,7 @@ _INTRODUCTION = (
 _CSS = """
 :root { color-scheme: light; }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 62rem; padding: 1rem 1.2rem 3rem; background: #fff; color: #222;
+body { margin: 0 auto; max-width: 70rem; padding: 1rem 1.2rem 3rem; background: #fff; color: #222;
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 1rem 0 .3rem; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .5rem; padding-top: .8rem; border-top: 1px solid #e4e4e4; }
@@ -43,10 +43,10 @@ figure img { width: 100%; height: auto; display: block; }
 figure.small img { max-width: 36rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .8rem .35rem 0; text-align: right; white-space: nowrap; vertical-align: top; }
+th, td { padding: .35rem .6rem .35rem 0; text-align: right; white-space: nowrap; vertical-align: top; }
 th { font-weight: 600; border-bottom: 1px solid #999; }
 td { border-bottom: 1px solid #eee; }
-th.text, td.text { text-align: left; white-space: normal; }
+th.text, td.text { text-align: left; }
 td small { display: block; color: #666; }
 .good { color: #00684b; } .bad { color: #b23c00; font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: .5rem 0; }
@@ -210,7 +210,8 @@ def _headline_row(row: AverageStatistics) -> tuple[str, ...]:
 
 def _sizes(window: WindowStatistics) -> str:
     blocks = sorted({row.block_length for row in window.rows})
-    how = f"in blocks of {blocks[0]} to {blocks[-1]}" if blocks[-1] > 1 else "one by one"
+    lengths = " to ".join(map(str, sorted({blocks[0], blocks[-1]})))
+    how = f"in blocks of {lengths}" if blocks[-1] > 1 else "one by one"
     first, last = window.iterates
     return f'<p class="note">{window.count} iterates, from update {first:,} to {last:,}, resampled {how}.</p>'
 

@@ -105,7 +105,8 @@ def run(experiment: CloningExperiment, out: Path | str, *, progress: Progress | 
     """Carry out the experiment in directory `out`, going on where an interrupted one stopped.
 
     Leaves config.json, checkpoint.npz and, at the end, run.nc: dims iterate, average ("raw" first), episode; variables
-    return, length, fallen, loss (held-out ℓ_BC), consecutive, spaced.
+    return, length, fallen, loss (held-out ℓ_BC), consecutive, spaced, and loss_floor, the part of the loss that is the
+    variance of the expert's own actions on the held-out states.
 
     Raises:
         FileNotFoundError, ValueError: if the expert cannot be had or does not fit the task.
@@ -166,7 +167,11 @@ def run(experiment: CloningExperiment, out: Path | str, *, progress: Progress | 
         results["fallen"][group] = episodes.fallen.reshape(block)
         save_arrays(checkpoint, {**cloning.arrays(), **results})
 
+    floor = 0.0
+    if experiment.stochastic:
+        floor = float(expert.action_variance(test.observations).sum(axis=1).mean())
     dataset = _dataset(experiment, card, results, at, near, far, seeds)
+    dataset["loss_floor"] = ((), floor, {"units": "action²", "long_name": "held-out variance of the expert's actions"})
     save_dataset(out / "run.nc", dataset)
     return dataset
 

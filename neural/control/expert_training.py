@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from gvatheory import validation
 from neural.control.policies import MLPPolicy, save_policy
 
 
@@ -52,13 +53,12 @@ class ExpertTraining:
     checkpoint_every: int = 10_000
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "update_every", "policy_delay", "ema_updates", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 < self.learning_rate < 1:
-            raise ValueError(f"learning_rate must lie in (0, 1), got {self.learning_rate}")
-        if self.ema_updates < self.update_every:
-            raise ValueError(f"ema_updates must be at least update_every={self.update_every}, got {self.ema_updates}")
+        for name in ("steps", "batch_size", "update_every", "policy_delay", "checkpoint_every"):
+            validation.integer(name, getattr(self, name), 1)
+        for name in ("seed", "learning_starts"):
+            validation.integer(name, getattr(self, name), 0)
+        validation.real("learning_rate", self.learning_rate, 0.0, 1.0, open_low=True, open_high=True)
+        validation.integer("ema_updates", self.ema_updates, self.update_every)
 
 
 def actor_to_policy(params: Any) -> MLPPolicy:

@@ -78,14 +78,16 @@ def select(
     again = evaluate([policies[i] for i in best], task, FINAL_SEEDS).returns.mean(axis=1)
     chosen = int(best[np.argmax(again)])
     report = report_returns(policies[chosen], task)
+    trained = max(card["step"] for _, card in candidates)
     card = {
         "task": task.id,
         "algorithm": "SAC (sbx-rl)",
-        "checkpoint": candidates[chosen][1],
+        "checkpoint": {name: candidates[chosen][1][name] for name in ("kind", "step")},
+        "steps_trained": trained,
         "training": origin,
         "selection": f"best of {len(files)} on {len(SELECTION_SEEDS)} seeds, then of {len(best)} on {len(FINAL_SEEDS)}",
         **report,
-        "command": f"gva expert train --task {task.id} && gva expert select",
+        "command": f"gva expert train --task {task.id} --steps {trained} && gva expert select",
     }
     save_policy(out, policies[chosen], card)
     _write_curve(out.with_name(out.stem + "_curve.csv"), [c for _, c in candidates], first)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.polynomial.hermite_e import hermegauss
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -104,15 +105,33 @@ class MLPPolicy:
         Raises:
             ValueError: if the policy has no ``log_std_head``.
         """
+        mean, std = self._gaussian(obs)
+        u = mean + std * rng.standard_normal(mean.shape, dtype=np.float32)
+        return np.tanh(u) if self.output == "tanh" else u
+
+    def action_variance(self, obs: np.ndarray) -> np.ndarray:
+        """Variance of each entry of `sample`'s action, (batch, n_act), by Gauss-Hermite quadrature with 64 nodes.
+
+        Its sum over entries, averaged over states, is the part of the cloning loss that no policy can remove.
+
+        Raises:
+            ValueError: if the policy has no ``log_std_head``.
+        """
+        mean, std = self._gaussian(obs)
+        nodes, weights = hermegauss(64)
+        u = mean + std * nodes[:, None, None].astype(np.float32)
+        u = (np.tanh(u) if self.output == "tanh" else u).astype(np.float64)
+        weights = (weights / weights.sum())[:, None, None]
+        return np.sum(weights * (u - np.sum(weights * u, axis=0)) ** 2, axis=0)
+
+    def _gaussian(self, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation before squashing, each (batch, n_act)."""
         if self.log_std_head is None:
             raise ValueError("policy has no log_std_head: only its deterministic action is known")
         h = self.hidden(obs)
-        mean = h @ self.weights[-1] + self.biases[-1]
         w, b = self.log_std_head
         # -20..2 are the bounds that SAC puts on the log standard deviation (Haarnoja et al. 2018, appendix C).
-        std = np.exp(np.clip(h @ w + b, -20.0, 2.0))
-        u = mean + std * rng.standard_normal(mean.shape, dtype=np.float32)
-        return np.tanh(u) if self.output == "tanh" else u
+        return h @ self.weights[-1] + self.biases[-1], np.exp(np.clip(h @ w + b, -20.0, 2.0))
 
 
 def _check_layer(name: str, w: np.ndarray, b: np.ndarray, n_in: int) -> None:

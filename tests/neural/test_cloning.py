@@ -13,6 +13,7 @@ from neural.control.cloning import CloningRun, Learner
 from neural.control.experiment import CloningExperiment, run
 from neural.control.policies import MLPPolicy, load_npz_policy, load_policy, save_policy
 from neural.runs import claim, load_arrays, load_dataset, save_arrays
+from tests.budget import assert_mean
 
 BANK = {
     "EMA": gva.EMA(0.1),
@@ -175,6 +176,7 @@ def test_an_interrupted_experiment_resumes_to_the_identical_dataset(experiment, 
     assert np.isfinite(whole["return"]).all()
     assert (whole["length"] > 0).all()
     assert json.loads(whole.attrs["config"])["steps"] == 60
+    assert 0 < float(whole["loss_floor"]) < float(whole["loss"].min())
 
     class Kill(Exception):
         pass
@@ -211,6 +213,8 @@ def test_policies_survive_their_files(tmp_path) -> None:
     rng = [np.random.default_rng(1) for _ in range(2)]
     np.testing.assert_array_equal(policy.sample(x, rng[0]), back.sample(x, rng[1]))
     (tmp_path / "bad.safetensors").write_bytes(b"not a policy")
+    draws = np.stack([policy.sample(x, rng[0]) for _ in range(20_000)])
+    assert_mean((draws - draws.mean(axis=0)) ** 2, policy.action_variance(x))
     with pytest.raises(ValueError, match="not a readable safetensors file"):
         load_policy(tmp_path / "bad.safetensors")
     with pytest.raises(FileNotFoundError, match="no policy file"):
