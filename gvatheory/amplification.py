@@ -46,7 +46,10 @@ def exact_reward(
     """
     law = exact_law(problem, schedule, average, steps, initial_error)
     lam, basis = problem.eigenbasis()
-    second = (basis.T @ law.mean) ** 2 + np.diagonal(basis.T @ law.covariance @ basis)
+    with np.errstate(over="ignore"):
+        second = (basis.T @ law.mean) ** 2 + np.diagonal(basis.T @ law.covariance @ basis)
+    if not np.all(np.isfinite(second)):
+        raise OverflowError(f"the loss after {steps} steps exceeds float64: is the step size stable?")
     return RewardMoments(
         reward.mean(law), reward.variance(law), reward.fall_probability(law), float(0.5 * lam @ second)
     )

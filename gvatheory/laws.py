@@ -24,8 +24,8 @@ class Law:
     covariance: Float[np.ndarray, "d d"]
 
     def __post_init__(self) -> None:
-        validation.array("mean", self.mean, 1)
-        validation.array("covariance", self.covariance, 2)
+        object.__setattr__(self, "mean", np.atleast_1d(validation.array("mean", self.mean, 1)))
+        object.__setattr__(self, "covariance", np.atleast_2d(validation.array("covariance", self.covariance, 2)))
         if self.covariance.shape != (len(self.mean), len(self.mean)):
             raise ValueError(
                 f"covariance must have shape {(len(self.mean),) * 2} to fit mean, got {self.covariance.shape}"

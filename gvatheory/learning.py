@@ -48,7 +48,9 @@ class NoisyQuadratic:
                 validation.psd(name, value)
             elif np.any(value < 0):
                 raise ValueError(f"{name} must be non-negative, its smallest entry is {value.min()}")
-            if value.ndim and value.shape[0] != 1:
+            if value.size == 0:
+                raise ValueError(f"{name} must not be empty")
+            if value.ndim == 2 or value.size > 1:
                 sizes[name] = value.shape[0]
         if len(set(sizes.values())) > 1:
             raise ValueError(f"curvature and noise_variance must agree in dimension, got {sizes}")
@@ -126,7 +128,7 @@ def exact_law(problem: NoisyQuadratic, schedule: Schedule, average: Average, ste
     """Exact law of the averaged error θ̃_T − θ* after `steps` steps of SGD on a noisy quadratic.
 
     Exact for any schedule and any average, stable or not; O(T d) for diagonal problems and O(T d²) otherwise.
-    Checked against the backward weights β_T, g_{T,j}, exact rationals and brute-force simulation (tests/theory).
+    Checked against the backward weights β_T, g_{T,j}, exact rationals and brute-force simulation.
 
     Args:
         problem: the learning problem.
@@ -175,7 +177,7 @@ def stationary_law(problem: NoisyQuadratic, step_size: float, average: Average |
 
     Along an eigendirection with k = ηλ, a = 1 − k, ρ = 1 − γ the variance is ησ²/(λ(2−k)) times
     γ/(2−γ) · (1+aρ)/(1−aρ); entry (i, j) of a correlated noise has the same form with 1 − a_i a_j and the mean of the
-    two EMA factors' cross terms. Checked against `exact_law` at large T and, symbolically, in proposition A7.
+    two EMA factors' cross terms. Checked against `exact_law` at large T and against the series law.
 
     Args:
         problem: the learning problem; every curvature must be positive.

@@ -7,7 +7,7 @@ For e ~ N(m, S) with eigenvalues λ_j of S and components μ_j of m along them, 
 and P(q ≤ c), E[q 1{q ≤ c}], E[q² 1{q ≤ c}] are the inverse transforms of L/s, −L'/s, L''/s at c. They are integrated
 along a curve through the saddle point, where the integrand neither oscillates nor cancels, so small probabilities keep
 their relative accuracy and any mixture of scales, singular S included, is allowed. Checked against SciPy's noncentral
-χ², mpmath quadrature and simulation (tests/theory/test_quadratic_forms.py).
+χ², mpmath quadrature and simulation (tests/theory/test_rewards.py).
 """
 
 import dataclasses
@@ -92,14 +92,16 @@ def truncated_moments(mean: np.ndarray, covariance: np.ndarray, threshold: float
     """
     validation.positive("threshold", threshold)
     lam, vectors = np.linalg.eigh(covariance)
-    mu2 = (vectors.T @ mean) ** 2
-    # Directions whose spread is lost in rounding are deterministic: they only shift q.
-    random = lam > 1e-15 * max(lam.max(initial=0.0), np.sum(mu2), threshold)
+    with np.errstate(over="ignore"):  # infinitely far outside is outside
+        mu2 = (vectors.T @ mean) ** 2
+    # Directions whose spread is lost in rounding, of the other variances or of q itself, only shift q.
+    random = lam > max(1e-16 * lam.max(initial=0.0), 1e-31 * max(np.sum(mu2), threshold))
     shift = float(np.sum(mu2[~random]))
     c = threshold - shift
     if c <= 0 or not random.any():
-        inside = float(shift <= threshold and not random.any())
-        return TruncatedMoments(inside, 1.0 - inside, shift * inside, shift**2 * inside)
+        if shift > threshold or random.any():
+            return TruncatedMoments(0.0, 1.0, 0.0, 0.0)
+        return TruncatedMoments(1.0, 0.0, shift, shift**2)
     # Scaled to c = 1, so that every tolerance below is relative.
     distinct, which, count = np.unique(lam[random], return_inverse=True, return_counts=True)
     transform = _Transform(distinct / c, count, np.bincount(which, weights=mu2[random]) / c, 1.0)
@@ -154,6 +156,8 @@ def _invert(f: _Transform, saddle: float) -> np.ndarray:
     # that it never runs close to the essential singularities of small variances far down the negative axis.
     bend = third / (6.0 * second)
     peak = float(f.log(np.array([saddle + 0j]))[0].real)
+    if peak < -800.0:  # below the smallest double, whatever the integral
+        return np.zeros(3)
     # A large exponent costs its own digits; its value is then far below the smallest double anyway.
     tolerance = _RELATIVE_TOLERANCE + 1e-14 * abs(saddle * f.c)
     previous = value = np.full(3, np.nan)

@@ -44,7 +44,7 @@ class CliffBall(Reward):
     Moments are those of the generalised noncentral χ² (see `quadratic_forms`), for any covariance.
 
     Attributes:
-        radius: ε > 0.
+        radius: ε, from 1e-100 to 1e100.
         penalty: C > ε².
     """
 
@@ -52,11 +52,11 @@ class CliffBall(Reward):
     penalty: float
 
     def __post_init__(self) -> None:
-        validation.positive("radius", self.radius)
+        validation.real("radius", self.radius, 1e-100, 1e100)
         validation.real("penalty", self.penalty, self.radius**2, np.inf, open_low=True)
 
     def fallen(self, errors: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
-        return np.sum(errors**2, axis=1) > self.radius**2
+        return ~(np.sum(errors**2, axis=1) <= self.radius**2)  # "not inside": NaN has fallen
 
     def value(self, errors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         return np.where(self.fallen(errors), -self.penalty, -np.sum(errors**2, axis=1))
@@ -67,6 +67,8 @@ class CliffBall(Reward):
 
     def variance(self, law: Law) -> float:
         m = truncated_moments(law.mean, law.covariance, self.radius**2)
+        if m.outside < 1e-15:  # untruncated: Var ‖e‖² = 2 tr S² + 4 mᵀSm, which does not cancel
+            return float(2.0 * np.sum(law.covariance**2) + 4.0 * law.mean @ law.covariance @ law.mean)
         # Around the conditional mean inside: no difference of nearly equal squares across the cliff.
         within = m.second - m.first**2 / m.inside if m.inside > 0 else 0.0
         jump = self.penalty - m.first / m.inside if m.inside > 0 else 0.0
@@ -103,7 +105,7 @@ class CliffHalfspace(Reward):
         return normal
 
     def fallen(self, errors: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
-        return errors @ self._direction(errors.shape[1]) > self.offset
+        return ~(errors @ self._direction(errors.shape[1]) <= self.offset)  # NaN has fallen
 
     def value(self, errors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         return np.where(self.fallen(errors), -float(self.penalty), 0.0)

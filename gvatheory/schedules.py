@@ -74,7 +74,7 @@ class PowerDecay(Schedule):
 
 @dataclasses.dataclass(frozen=True)
 class InverseTime(Schedule):
-    """η_t = scale / (offset + t): the decay whose last iterate reaches the 1/T rate if 2λ·scale > 1 (proposition C.6).
+    """η_t = scale / (offset + t): the decay whose last iterate reaches the 1/T rate if 2λ·scale > 1.
 
     Attributes:
         scale: c ≥ 0, in units of a step size times a step count.
@@ -99,7 +99,21 @@ def _fraction(t: Numbers, steps: int) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Linear(Schedule):
+class _Decay(Schedule):
+    """From step_size at t = 0 to final at t = steps, constant afterwards."""
+
+    step_size: float
+    steps: int
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        validation.real("step_size", self.step_size, 0.0, np.inf)
+        validation.integer("steps", self.steps, 1)
+        validation.real("final", self.final, 0.0, np.inf)
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear(_Decay):
     """From step_size at t = 0 down in a straight line to final at t = steps, constant afterwards.
 
     Attributes:
@@ -108,21 +122,12 @@ class Linear(Schedule):
         final: step size reached, ≥ 0.
     """
 
-    step_size: float
-    steps: int
-    final: float = 0.0
-
-    def __post_init__(self) -> None:
-        validation.real("step_size", self.step_size, 0.0, np.inf)
-        validation.integer("steps", self.steps, 1)
-        validation.real("final", self.final, 0.0, np.inf)
-
     def __call__(self, t: Numbers) -> Any:
         return self.step_size + (self.final - self.step_size) * _fraction(t, self.steps)
 
 
 @dataclasses.dataclass(frozen=True)
-class Cosine(Schedule):
+class Cosine(_Decay):
     """From step_size at t = 0 down half a cosine to final at t = steps, constant afterwards (Loshchilov & Hutter 2017).
 
     Attributes:
@@ -130,15 +135,6 @@ class Cosine(Schedule):
         steps: length of the decay, ≥ 1.
         final: step size reached, ≥ 0.
     """
-
-    step_size: float
-    steps: int
-    final: float = 0.0
-
-    def __post_init__(self) -> None:
-        validation.real("step_size", self.step_size, 0.0, np.inf)
-        validation.integer("steps", self.steps, 1)
-        validation.real("final", self.final, 0.0, np.inf)
 
     def __call__(self, t: Numbers) -> Any:
         half_cosine = 0.5 * (1.0 + namespace(t).cos(np.pi * _fraction(t, self.steps)))

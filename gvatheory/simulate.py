@@ -60,6 +60,7 @@ def simulate(
 
     Raises:
         ValueError: on a shape mismatch or a value out of range.
+        OverflowError: if an iterate leaves the range of float64 (an unstable step size over many steps).
     """
     validation.integer("steps", steps, 0)
     validation.integer("trials", trials, 1)
@@ -76,4 +77,7 @@ def simulate(
     samples = _run_sgd(
         jax.random.key(seed), curvature, root, schedule.step_sizes(steps), average.rates(steps), e0, trials
     )
-    return np.asarray(samples)
+    out = np.asarray(samples)
+    if not np.all(np.isfinite(out)):
+        raise OverflowError(f"the iterates after {steps} steps exceed float64: is the step size stable?")
+    return out

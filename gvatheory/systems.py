@@ -65,7 +65,7 @@ class ScalarLoop(Reward):
 
     def fallen(self, errors: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
         """Whether the learner's closed loop is unstable, |a + δ| > 1."""
-        return np.abs(self._gain(errors)) > 1.0
+        return ~(np.abs(self._gain(errors)) <= 1.0)  # "not stable": NaN has fallen
 
     def fall_probability(self, law: Law) -> float:
         """P(|a + δ| > 1): the learner's closed loop is unstable."""
@@ -128,7 +128,7 @@ class ScalarLoop(Reward):
         """
         validation.real("probability", probability, 0.0, 1.0, open_low=True, open_high=True)
         m, s = self._mean_and_sd(law)
-        return float(self.value(np.array([[_folded_quantile(m, s, 1.0 - probability) - self.closed_loop]]))[0])
+        return float(self.value(np.array([[_folded_quantile(m, s, probability) - self.closed_loop]]))[0])
 
 
 def _even_moments(m: float, s: float, count: int) -> Float[np.ndarray, " count"]:
@@ -143,12 +143,12 @@ def _even_moments(m: float, s: float, count: int) -> Float[np.ndarray, " count"]
 
 
 def _folded_quantile(m: float, s: float, probability: float) -> float:
-    """r with P(|y| ≤ r) = probability, y ~ N(m, s²)."""
+    """r with P(|y| > r) = probability, y ~ N(m, s²); solved for the tail, so that a small one keeps its digits."""
     if s == 0:
         return abs(m)
 
     def excess(r: float) -> float:
-        return float(ndtr((r - m) / s) - ndtr((-r - m) / s)) - probability
+        return float(ndtr((m - r) / s) + ndtr(-(m + r) / s)) - probability
 
-    far = abs(m) + s * (1.0 - float(ndtri((1.0 - probability) / 2.0)))
-    return cast(float, brentq(excess, 0.0, far, xtol=1e-14))
+    far = abs(m) + s * (1.0 - float(ndtri(probability / 2.0)))
+    return cast(float, brentq(excess, 0.0, far, xtol=1e-300, rtol=np.float64(1e-14)))

@@ -1,0 +1,1 @@
+"""The real experiments: MuJoCo behaviour cloning with banks of averages, rollouts and statistics."""

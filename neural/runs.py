@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,9 +48,10 @@ def load_arrays(path: Path | str) -> dict[str, np.ndarray]:
         ValueError: if the file is not an npz or holds Python objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, because NumPy leaves the file of a broken archive open.
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError) as e:
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as e:
         if isinstance(e, FileNotFoundError):
             raise
         raise ValueError(f"{path} is not a readable npz of plain arrays: {e}") from e
@@ -90,6 +93,8 @@ def claim(directory: Path | str, config: Mapping[str, Any]) -> bool:
     wanted = json.loads(json.dumps(config))
     if file.exists():
         found = json.loads(file.read_text())
+        if not isinstance(found, dict):
+            raise ValueError(f"{file} does not describe a run")
         differing = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
         if differing:
             raise FileExistsError(

@@ -28,7 +28,7 @@ class Check:
     json: bool = False
     """Print JSON instead of the table."""
     mutants: bool = False
-    """Print how each mutant was refuted."""
+    """Print how each mutant was refuted (JSON always says)."""
 
     def run(self) -> int:
         import proofs_check
@@ -36,7 +36,7 @@ class Check:
         with _spinner("checking propositions"):
             results = proofs_check.run(self.ids or None, self.seed, self.quick, self.workers)
         print(proofs_check.to_json(results) if self.json else proofs_check.table(results))
-        if self.mutants:
+        if self.mutants and not self.json:
             for result in results:
                 for mutant in result.mutants:
                     how = "; ".join(f"{kill.check}: {kill.witness}" for kill in mutant.kills) or "SURVIVED"
@@ -84,6 +84,9 @@ class Sweep:
         from paper_figs.progress import stage_bars
 
         validation.integer("trials", self.trials, 0)
+        validation.integer("dimension", self.dimension, 1)
+        if self.out.is_dir():
+            raise ValueError(f"out must be a file to write, {self.out} is a directory")
         axes = {}
         for name in ("step_sizes", "gammas"):
             first, last, count = getattr(self, name)
@@ -97,10 +100,15 @@ class Sweep:
         def cell(step_size: float, gamma: float) -> dict[str, float]:
             setting = (problem, gva.Constant(step_size), gva.EMA(gamma), reward, self.steps, self.initial_error)
             kept = ("mean", "variance", "fall_probability", "loss")
-            exact = gva.exact_reward(*setting)
+            nan = float("nan")
+            never = gva.RewardMoments(nan, nan, nan, nan, (nan, nan, nan, nan))
+            try:
+                exact = gva.exact_reward(*setting)
+                seen = gva.simulated_reward(*setting, self.trials, self.seed) if self.trials else never
+            except OverflowError:  # an unstable cell has no numbers, and costs the others nothing
+                exact = seen = never
             out = {name: getattr(exact, name) for name in kept}
             if self.trials:
-                seen = gva.simulated_reward(*setting, self.trials, self.seed)
                 for name, error in zip(kept, seen.standard_errors, strict=True):
                     out |= {f"{name}_simulated": getattr(seen, name), f"{name}_standard_error": error}
             return out
@@ -239,7 +247,8 @@ class Clone:
         with stage_bars() as report:
             dataset = run(experiment, self.out, progress=report)
         windows = [w for w in ("consecutive", "spaced") if getattr(self, w) > 1]
-        print(report_summary(reward_spread(dataset, windows=windows)))
+        if windows:
+            print(report_summary(reward_spread(dataset, windows=windows)))
         print(f"wrote {self.out / 'run.nc'}")
         return 0
 
@@ -257,7 +266,7 @@ class Figure:
     seed: int = 0
     """Seed of the simulated points."""
     data: Path = Path("runs/demo/clone/run.nc")
-    """Dataset of a cloning run, for `cloning`."""
+    """Dataset of a cloning run, for `cloning`; the demo's unless given."""
 
     def run(self) -> int:
         from paper_figs import style
@@ -336,13 +345,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
         )
         code = command.run()
-    except (ValueError, FileNotFoundError, FileExistsError, OverflowError, FloatingPointError) as e:
+    except (ValueError, FileNotFoundError, FileExistsError, ArithmeticError) as e:
         print(f"gva: {e}", file=sys.stderr)
         code = 2
     except ImportError as e:
         print(f"gva: {e.name or e} is not installed; see the extras in the README", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
-        print("gva: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        print("gva: interrupted (clone and demo go on where they stopped when run again)", file=sys.stderr)
         code = 130
     sys.exit(code)

@@ -1,7 +1,6 @@
 """Raw iterates against averages on one cloning run: return and held-out loss, update by update."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -13,11 +12,6 @@ from paper_figs import style
 
 SHOWN = 4
 """Averages drawn unless they are named."""
-
-
-def data(path: Path | str) -> xr.Dataset:
-    """The dataset of a cloning run, from its netCDF file."""
-    return xr.load_dataset(path)
 
 
 def draw(dataset: xr.Dataset, averages: Sequence[str] | None = None) -> Figure:

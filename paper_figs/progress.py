@@ -1,12 +1,13 @@
 """Progress bars of the command line."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from neural.control.experiment import Progress as Report
+Report = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from paper_figs.cli import main
@@ -43,6 +44,21 @@ def test_check_prints_a_table_and_how_mutants_died(capsys) -> None:
     assert out.count("<-") >= 3
 
 
+def test_unstable_cells_cost_the_others_nothing(capsys, tmp_path) -> None:
+    from neural.runs import load_dataset
+
+    file = tmp_path / "sweep.nc"
+    arguments = f"sweep --steps 900 --curvature 3 --step-sizes 0.1 1 2 --gammas 1 1 1 --trials 5 --out {file}"
+    assert outcome(capsys, *arguments.split())[0] == 0
+    cells = load_dataset(file)["mean"].values[:, 0]
+    assert np.isfinite(cells[0])
+    assert np.isnan(cells[1])
+
+
+def test_json_stays_json_with_mutants(capsys) -> None:
+    assert json.loads(outcome(capsys, "check", "C.1", "--quick", "--json", "--mutants")[1])["passed"]
+
+
 def test_check_fails_when_a_proposition_does(capsys, monkeypatch) -> None:
     import proofs_check
 
@@ -70,6 +86,10 @@ def test_sweep_writes_a_labelled_dataset(capsys, tmp_path) -> None:
     [
         ("check 9.9", "unknown proposition '9.9'; known: 3.1, 4.1, C.1"),
         ("sweep --step-sizes 0.1 1 0", "step_sizes: count must be an integer at least 1, got 0"),
+        ("sweep --dimension 0", "dimension must be an integer at least 1, got 0"),
+        ("sweep --out .", "out must be a file to write"),
+        ("clone --evaluate Polyak Polyak", "evaluate must not name an average twice"),
+        ("expert train --task Nope-v4 --out never", "task must be one of"),
         ("sweep --radius 3", "penalty must be a number in (9, inf), got 2.0"),
         ("expert show --episodes 0", "episodes must be an integer at least 1, got 0"),
         ("expert show --task Chess-v0", "Chess-v0"),

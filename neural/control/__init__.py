@@ -1,0 +1,1 @@
+"""Control: tasks, rollouts, experts, cloning and its experiment."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +45,9 @@ class Learner:
             raise ValueError("hidden must name at least one layer, got none")
         for i, width in enumerate(self.hidden):
             validation.integer(f"hidden[{i}]", width, 1)
+        for name, known in (("activation", get_args(Activation)), ("output", get_args(OutputMap))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
         validation.integer("batch_size", self.batch_size, 1)
         validation.real("weight_decay", self.weight_decay, 0.0, np.inf)
         validation.integer("seed", self.seed, 0)

@@ -79,6 +79,10 @@ class CloningExperiment:
             validation.integer(name, getattr(self, name), low)
         validation.integer("consecutive", self.consecutive, 0, self.steps)
         validation.integer("spaced", self.spaced, 0, 1 + (self.steps - 1) // self.spacing)
+        if self.rollout_steps is not None:
+            validation.integer("rollout_steps", self.rollout_steps, 1)
+        if len(set(self.evaluate)) < len(self.evaluate):
+            raise ValueError(f"evaluate must not name an average twice, got {list(self.evaluate)}")
         if self.consecutive + self.spaced == 0:
             raise ValueError("consecutive and spaced must not both be 0: nothing would be measured")
         unknown = [name for name in self.evaluate if name not in self.bank]
@@ -117,7 +121,7 @@ def run(experiment: CloningExperiment, out: Path | str, *, progress: Progress | 
     report = progress or (lambda stage, done, total: None)
     task = get_task(experiment.task)
     expert, card = load_expert(experiment.task, experiment.expert)
-    resumable = claim(out, experiment.describe())
+    resumable = claim(out, {**experiment.describe(), "expert_sha256": expert.fingerprint()})
     train = _demonstrations(expert, experiment, DEMONSTRATION_SEED, experiment.episodes, report)
     test = _demonstrations(expert, experiment, HELD_OUT_SEED, experiment.held_out, report)
     rates = rate_table(experiment.bank, experiment.steps)
@@ -138,6 +142,9 @@ def run(experiment: CloningExperiment, out: Path | str, *, progress: Progress | 
     if resumable and checkpoint.exists():
         stored = load_arrays(checkpoint)
         cloning.restore(stored)
+        missing = sorted(results.keys() - stored.keys())
+        if missing:
+            raise ValueError(f"{checkpoint} lacks {missing}: remove it to start the run anew")
         results = {name: stored[name] for name in results}
 
     held_out = jnp.asarray(cloning.normalise(test.observations)), jnp.asarray(test.actions)

@@ -20,6 +20,7 @@ import numpy as np
 
 from gvatheory import validation
 from neural.control.policies import MLPPolicy, save_policy
+from neural.control.tasks import get_task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,11 +83,13 @@ def train(config: ExpertTraining, out: Path | str) -> Path:
 
     Raises:
         FileExistsError: if `out` already holds a run.
+        ValueError: if the task is not one of the project's.
         ImportError: if the `experts` extra is not installed.
     """
     out = Path(out)
     if (out / "config.json").exists():
         raise FileExistsError(f"{out} already holds a training run; choose another directory")
+    get_task(config.task)  # a task without a rollout engine could not be chosen from later
     import gymnasium
     import jax
 
@@ -94,8 +97,8 @@ def train(config: ExpertTraining, out: Path | str) -> Path:
     sbx: Any = importlib.import_module("sbx")
     callbacks: Any = importlib.import_module("stable_baselines3.common.callbacks")
 
-    out.mkdir(parents=True, exist_ok=True)
     versions = {p: importlib.metadata.version(p) for p in ("sbx-rl", "jax", "mujoco", "gymnasium", "numpy")}
+    out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps({"config": dataclasses.asdict(config), "versions": versions}, indent=1))
 
     class Recorder(callbacks.BaseCallback):
@@ -140,6 +143,8 @@ def train(config: ExpertTraining, out: Path | str) -> Path:
             )
 
         def _on_training_end(self) -> None:
+            if self.next_checkpoint - config.checkpoint_every < self.num_timesteps:
+                self.checkpoint()
             self.file.close()
 
     with warnings.catch_warnings():

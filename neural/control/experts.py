@@ -79,6 +79,7 @@ def select(
     chosen = int(best[np.argmax(again)])
     report = report_returns(policies[chosen], task)
     trained = max(card["step"] for _, card in candidates)
+    settings = f"--task {task.id} --steps {trained} --seed {origin['config']['seed']}"
     card = {
         "task": task.id,
         "algorithm": "SAC (sbx-rl)",
@@ -87,7 +88,7 @@ def select(
         "training": origin,
         "selection": f"best of {len(files)} on {len(SELECTION_SEEDS)} seeds, then of {len(best)} on {len(FINAL_SEEDS)}",
         **report,
-        "command": f"gva expert train --task {task.id} --steps {trained} && gva expert select",
+        "command": f"gva expert train {settings} && gva expert select",
     }
     save_policy(out, policies[chosen], card)
     _write_curve(out.with_name(out.stem + "_curve.csv"), [c for _, c in candidates], first)

@@ -7,6 +7,7 @@ The same record serves experts trained here, experts trained by others and the l
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -77,11 +78,20 @@ class MLPPolicy:
 
     @property
     def observation_size(self) -> int:
+        """Length of an observation, n_in of the first layer."""
         return self.weights[0].shape[0]
 
     @property
     def action_size(self) -> int:
+        """Length of an action, n_out of the last layer."""
         return self.weights[-1].shape[1]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of everything the policy computes with, as a hexadecimal string."""
+        digest = hashlib.sha256(f"{self.activation} {self.output}".encode())
+        for name, array in _tensors(self).items():
+            digest.update(f"{name} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def hidden(self, obs: np.ndarray) -> np.ndarray:
         """Last hidden layer, shape (batch, width), in float32, of observations of shape (batch, n_in)."""
@@ -143,8 +153,8 @@ def _check_layer(name: str, w: np.ndarray, b: np.ndarray, n_in: int) -> None:
         raise ValueError(f"{name}: weights and biases must be finite")
 
 
-def save_policy(path: Path | str, policy: MLPPolicy, card: dict[str, Any] | None = None) -> None:
-    """Write a policy as safetensors; `card` (JSON-able: how it came about) travels in the file's metadata."""
+def _tensors(policy: MLPPolicy) -> dict[str, np.ndarray]:
+    """The policy's arrays under the names they have in its file."""
     tensors: dict[str, np.ndarray] = {}
     for i, (w, b) in enumerate(zip(policy.weights, policy.biases, strict=True)):
         tensors[f"W{i}"], tensors[f"b{i}"] = w, b
@@ -152,9 +162,14 @@ def save_policy(path: Path | str, policy: MLPPolicy, card: dict[str, Any] | None
         tensors["W_log_std"], tensors["b_log_std"] = policy.log_std_head
     if policy.obs_mean is not None and policy.obs_std is not None:
         tensors["obs_mean"], tensors["obs_std"] = policy.obs_mean, policy.obs_std
+    return tensors
+
+
+def save_policy(path: Path | str, policy: MLPPolicy, card: dict[str, Any] | None = None) -> None:
+    """Write a policy as safetensors; `card` (JSON-able: how it came about) travels in the file's metadata."""
     meta = {"activation": policy.activation, "output": policy.output, "card": json.dumps(card or {}, sort_keys=True)}
     with atomic(path) as part:
-        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, part, metadata=meta)
+        save_file({k: np.ascontiguousarray(v) for k, v in _tensors(policy).items()}, part, metadata=meta)
 
 
 def load_policy(path: Path | str) -> tuple[MLPPolicy, dict[str, Any]]:
@@ -195,6 +210,7 @@ def _from_tensors(tensors: dict[str, np.ndarray], activation: Any, output: Any, 
     while f"W{depth}" in tensors:
         depth += 1
     missing = [f"b{i}" for i in range(depth) if f"b{i}" not in tensors]
+    missing += ["b_log_std"] if "W_log_std" in tensors and "b_log_std" not in tensors else []
     if depth == 0 or missing:
         raise ValueError(f"{where} holds no policy: needs W0,b0,..., has {sorted(tensors)}")
     head = (tensors["W_log_std"], tensors["b_log_std"]) if "W_log_std" in tensors else None

@@ -131,6 +131,8 @@ def test_divergence_is_named() -> None:
             "consecutive must be an integer from 0 to 100",
         ),
         (lambda: CloningExperiment(steps=3000, spaced=3, spacing=1500), "spaced must be an integer from 0 to 2, got 3"),
+        (lambda: CloningExperiment(rollout_steps=0), "rollout_steps must be an integer at least 1, got 0"),
+        (lambda: Learner(activation="sigmoid"), "activation must be one of"),  # pyright: ignore[reportArgumentType]
         (lambda: CloningExperiment(evaluate=("EMA 7",)), r"evaluate names \['EMA 7'\], which the bank lacks"),
     ],
 )
@@ -201,6 +203,11 @@ def test_an_interrupted_experiment_resumes_to_the_identical_dataset(experiment, 
     np.testing.assert_array_equal(stored["return"], resumed["return"])
     with pytest.raises(FileExistsError, match="holds a run that differs in steps"):
         run(dataclasses.replace(experiment, steps=61), part)
+    # Another expert under the same path is another run.
+    other_head = (np.ones((8, 6), np.float32), np.zeros(6, np.float32))
+    save_policy(str(experiment.expert), dataclasses.replace(standing_policy(), log_std_head=other_head))
+    with pytest.raises(FileExistsError, match="holds a run that differs in expert_sha256"):
+        run(experiment, part)
 
 
 def test_policies_survive_their_files(tmp_path) -> None:
@@ -243,6 +250,11 @@ def test_files_are_never_pickles_and_never_half_written(tmp_path) -> None:
     np.savez(tmp_path / "evil.npz", x=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="not a readable npz of plain arrays"):
         load_arrays(tmp_path / "evil.npz")
+    (tmp_path / "cut.npz").write_bytes(path.read_bytes()[:-20])
+    np.save(tmp_path / "single.npy", np.arange(3))
+    for damaged in ("cut.npz", "single.npy"):
+        with pytest.raises(ValueError, match="not a readable npz of plain arrays"):
+            load_arrays(tmp_path / damaged)
     (tmp_path / "broken.nc").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="not a readable netCDF"):
         load_dataset(tmp_path / "broken.nc")

@@ -162,6 +162,8 @@ def test_the_exact_law_is_differentiable_in_the_step_size() -> None:
         (lambda: gva.NoisyQuadratic([[1.0, 0.5], [0.0, 1.0]], 1.0), ValueError, "curvature must be symmetric"),
         (lambda: gva.NoisyQuadratic([[1.0, 2.0], [2.0, 1.0]], 1.0), ValueError, "curvature must be positive semi"),
         (lambda: gva.NoisyQuadratic([1.0, 2.0], [1.0, 2.0, 3.0]), ValueError, "must agree in dimension"),
+        (lambda: gva.NoisyQuadratic([[1.0]], [1.0, 2.0]), ValueError, "must agree in dimension"),
+        (lambda: gva.NoisyQuadratic([], 1.0), ValueError, "curvature must not be empty"),
         (lambda: gva.NoisyQuadratic(1.0, float("nan")), ValueError, "noise_variance must be finite"),
         (lambda: gva.NoisyQuadratic(1.0, 1.0, 0), ValueError, "batch_size must be an integer at least 1, got 0"),
         (
