@@ -1,4 +1,4 @@
-"""The law of an averaged iterate: its first two moments, and whether it is exactly Gaussian."""
+"""The law of an averaged iterate: its first two moments, which are all of it when the gradient noise is Gaussian."""
 
 import dataclasses
 
