@@ -81,7 +81,12 @@ def _planar_position(state: State) -> np.ndarray:
 
 
 def _planar_observation(state: State) -> np.ndarray:
-    """Joint positions without the horizontal one, then joint velocities clipped to ±10."""
+    """Joint positions without the horizontal one, then joint velocities."""
+    return np.concatenate((state["qpos"][:, 1:], state["qvel"]), axis=1)
+
+
+def _clipped_observation(state: State) -> np.ndarray:
+    """As `_planar_observation`, the velocities clipped to ±10."""
     return np.concatenate((state["qpos"][:, 1:], np.clip(state["qvel"], -10, 10)), axis=1)
 
 
@@ -99,11 +104,25 @@ def _walker_terminated(state: State) -> np.ndarray:
     return ~((height > 0.8) & (height < 2.0) & (angle > -1.0) & (angle < 1.0))
 
 
+def _hopper_terminated(state: State) -> np.ndarray:
+    height, angle = state["qpos"][:, 1], state["qpos"][:, 2]
+    rest = np.concatenate((state["qpos"][:, 2:], state["qvel"]), axis=1)
+    return ~((np.abs(rest) < 100.0).all(axis=1) & (height > 0.7) & (angle > -0.2) & (angle < 0.2))
+
+
+def _never_terminated(state: State) -> np.ndarray:
+    return np.zeros(len(state["qpos"]), dtype=bool)
+
+
 def _uniform_noise(rng: np.random.Generator, nq: int, nv: int, *, scale: float) -> tuple[np.ndarray, np.ndarray]:
     # The order of the two draws is gymnasium's.
     qpos = rng.uniform(low=-scale, high=scale, size=nq)
     qvel = rng.uniform(low=-scale, high=scale, size=nv)
     return qpos, qvel
+
+
+def _cheetah_noise(rng: np.random.Generator, nq: int, nv: int) -> tuple[np.ndarray, np.ndarray]:
+    return rng.uniform(low=-0.1, high=0.1, size=nq), 0.1 * rng.standard_normal(nv)
 
 
 def _bounds(size: int, bound: float) -> dict[str, np.ndarray]:
@@ -122,10 +141,42 @@ _WALKER2D_V4 = Task(
     time_limit=1000,
     fields=("qpos", "qvel"),
     position=_planar_position,
-    observation=_planar_observation,
+    observation=_clipped_observation,
     reward=functools.partial(_forward_reward, alive=1.0, cost_weight=1e-3),
     terminated=_walker_terminated,
     reset_noise=functools.partial(_uniform_noise, scale=5e-3),
 )
 
-_TASKS = {task.id: task for task in (_WALKER2D_V4,)}
+_HOPPER_V4 = Task(
+    id="Hopper-v4",
+    model_file="hopper.xml",
+    observation_size=11,
+    action_size=3,
+    **_bounds(3, 1.0),
+    frame_skip=4,
+    time_limit=1000,
+    fields=("qpos", "qvel"),
+    position=_planar_position,
+    observation=_clipped_observation,
+    reward=functools.partial(_forward_reward, alive=1.0, cost_weight=1e-3),
+    terminated=_hopper_terminated,
+    reset_noise=functools.partial(_uniform_noise, scale=5e-3),
+)
+
+_HALF_CHEETAH_V4 = Task(
+    id="HalfCheetah-v4",
+    model_file="half_cheetah.xml",
+    observation_size=17,
+    action_size=6,
+    **_bounds(6, 1.0),
+    frame_skip=5,
+    time_limit=1000,
+    fields=("qpos", "qvel"),
+    position=_planar_position,
+    observation=_planar_observation,
+    reward=functools.partial(_forward_reward, alive=0.0, cost_weight=0.1),
+    terminated=_never_terminated,
+    reset_noise=_cheetah_noise,
+)
+
+_TASKS = {task.id: task for task in (_WALKER2D_V4, _HOPPER_V4, _HALF_CHEETAH_V4)}
