@@ -8,7 +8,7 @@ gva.CliffBall(radius=0.2, penalty=1.0).fall_probability(law)
 """
 
 from gvatheory.amplification import RewardMoments, exact_reward, simulated_reward
-from gvatheory.averaging import EMA, Average, LastIterate, Polyak, PowerEMA, Tail
+from gvatheory.averaging import EMA, Average, Coefficients, LastIterate, Polyak, PowerEMA, RecursiveAverage, Tail
 from gvatheory.laws import Law
 from gvatheory.learning import NoisyQuadratic, exact_law, stationary_law
 from gvatheory.rewards import CliffBall, CliffHalfspace, Reward
@@ -24,6 +24,7 @@ __all__ = [
     "Average",
     "CliffBall",
     "CliffHalfspace",
+    "Coefficients",
     "Constant",
     "Cosine",
     "InverseTime",
@@ -34,6 +35,7 @@ __all__ = [
     "Polyak",
     "PowerDecay",
     "PowerEMA",
+    "RecursiveAverage",
     "Reward",
     "RewardMoments",
     "ScalarLoop",

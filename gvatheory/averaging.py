@@ -1,23 +1,54 @@
-"""Averages of iterates: θ̃_0 = θ_0 and, for t ≥ 1, θ̃_t = (1−γ_t) θ̃_{t−1} + γ_t θ_t.
+"""Averages of iterates: θ̃_T = Σ_t w_{T,t} θ_t with weights that sum to one.
 
-An average is its sequence of rates γ_t. This module is the only place where they are defined: the exact laws, the
-simulations and the banks of averages kept on networks all read them from here.
+Most averages are recursive, θ̃_0 = θ_0 and θ̃_t = (1−γ_t) θ̃_{t−1} + γ_t θ_t for t ≥ 1, and are their sequence of rates
+γ_t. This module is the only place where rates are defined: the exact laws, the simulations and the banks of averages
+kept on networks all read them from here.
 """
 
 import abc
 import dataclasses
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from gvatheory import validation
-from gvatheory.validation import Numbers, namespace
+from gvatheory.validation import Numbers, Values, namespace
+
+
+class Coefficients(NamedTuple):
+    """One pass that accumulates θ̃_T: S_0 = start·θ_0, S_t = keep_t S_{t−1} + take_t θ_t, θ̃_T = S_T.
+
+    Attributes:
+        start: weight of θ_0 in S_0.
+        keep, take: (T,), for t = 1, ..., T.
+    """
+
+    start: Any
+    keep: Float[Values, " times"]
+    take: Float[Values, " times"]
 
 
 class Average(abc.ABC):
-    """A linear average of the iterates, given by the weight γ_t of the newest one."""
+    """A linear average of the iterates θ_0, ..., θ_T."""
+
+    @abc.abstractmethod
+    def kernel(self, steps: int) -> Float[Values, " weights"]:
+        """Weights w_{T,0}, ..., w_{T,T} of θ_0, ..., θ_T in θ̃_T, T = steps; they sum to one.
+
+        Raises:
+            ValueError: if `steps` is not an integer of at least 0, or too small for the average.
+        """
+
+    def coefficients(self, steps: int) -> Coefficients:
+        """The average as one pass over the iterates; here a plain sum by the kernel's weights."""
+        weights = self.kernel(steps)
+        return Coefficients(weights[0], namespace(weights).ones_like(weights[1:]), weights[1:])
+
+
+class RecursiveAverage(Average):
+    """An average that is updated in place, given by the weight γ_t of the newest iterate."""
 
     @abc.abstractmethod
     def rate(self, t: Numbers, steps: int | None = None) -> Any:
@@ -28,20 +59,27 @@ class Average(abc.ABC):
             steps: total number of updates; needed only by averages that look ahead to it (`Tail`).
         """
 
-    def rates(self, steps: int) -> Float[np.ndarray, " times"]:
-        """γ_1, ..., γ_steps in float64.
+    def rates(self, steps: int) -> Float[Values, " times"]:
+        """γ_1, ..., γ_steps in float64; a JAX array if a parameter is one.
 
         Raises:
             ValueError: if `steps` is not an integer of at least 0.
         """
         validation.integer("steps", steps, 0)
-        return np.asarray(self.rate(np.arange(1.0, steps + 1), steps), dtype=np.float64)
+        return validation.float64(self.rate(np.arange(1.0, steps + 1), steps))
 
-    def kernel(self, steps: int) -> Float[np.ndarray, " weights"]:
+    def kernel(self, steps: int) -> Float[Values, " weights"]:
         """Weights w_{T,0}, ..., w_{T,T} of θ_0, ..., θ_T in θ̃_T, T = steps; they sum to one."""
-        rates = np.concatenate([[1.0], self.rates(steps)])
-        kept_after = np.append(np.cumprod((1.0 - rates)[:0:-1])[::-1], 1.0)
+        rates = self.rates(steps)
+        xp = namespace(rates)
+        rates = xp.concatenate([xp.ones(1), rates])
+        kept_after = xp.append(xp.cumprod((1.0 - rates)[:0:-1])[::-1], 1.0)
         return rates * kept_after
+
+    def coefficients(self, steps: int) -> Coefficients:
+        """S_t = (1−γ_t) S_{t−1} + γ_t θ_t from S_0 = θ_0: θ̃_t itself at every t."""
+        rates = self.rates(steps)
+        return Coefficients(1.0, 1.0 - rates, rates)
 
 
 def _age(t: Numbers, burn_in: int) -> Any:
@@ -51,7 +89,7 @@ def _age(t: Numbers, burn_in: int) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class LastIterate(Average):
+class LastIterate(RecursiveAverage):
     """No averaging: γ_t = 1, θ̃_t = θ_t."""
 
     def rate(self, t: Numbers, steps: int | None = None) -> Any:
@@ -59,7 +97,7 @@ class LastIterate(Average):
 
 
 @dataclasses.dataclass(frozen=True)
-class EMA(Average):
+class EMA(RecursiveAverage):
     """Exponential moving average of constant rate γ_t = gamma after `burn_in` updates (γ_t = 1 up to there).
 
     Attributes:
@@ -80,7 +118,7 @@ class EMA(Average):
 
 
 @dataclasses.dataclass(frozen=True)
-class PowerEMA(Average):
+class PowerEMA(RecursiveAverage):
     """γ_t = 1 for t ≤ burn_in, then max((t − burn_in)^{−alpha}, floor), so γ_{burn_in+1} = 1 (the paper's EMA).
 
     Attributes:
@@ -105,7 +143,7 @@ class PowerEMA(Average):
 
 
 @dataclasses.dataclass(frozen=True)
-class Polyak(Average):
+class Polyak(RecursiveAverage):
     """Uniform average of θ_{burn_in+1}, ..., θ_T (Polyak & Juditsky 1992): γ_t = 1/(t − burn_in) after burn_in.
 
     Attributes:
@@ -122,7 +160,7 @@ class Polyak(Average):
 
 
 @dataclasses.dataclass(frozen=True)
-class Tail(Average):
+class Tail(RecursiveAverage):
     """Uniform average of the last ⌈fraction · T⌉ of the iterates θ_1, ..., θ_T (suffix averaging, Rakhlin et al. 2012).
 
     It must know T beforehand: `rate` needs `steps`.

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gvatheory import validation
+from gvatheory.validation import Values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,16 +17,19 @@ class Law:
         mean: (d,).
         covariance: (d, d), symmetric positive semi-definite.
 
+    Both are NumPy arrays, except under a JAX transformation, where they are tracers and their values go unchecked.
+
     Raises:
         ValueError: if the shapes do not fit, a value is not finite or the covariance is not PSD.
     """
 
-    mean: Float[np.ndarray, " d"]
-    covariance: Float[np.ndarray, "d d"]
+    mean: Float[Values, " d"]
+    covariance: Float[Values, "d d"]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mean", np.atleast_1d(validation.array("mean", self.mean, 1)))
-        object.__setattr__(self, "covariance", np.atleast_2d(validation.array("covariance", self.covariance, 2)))
+        for name, ndim in (("mean", 1), ("covariance", 2)):
+            value = validation.array(name, getattr(self, name), ndim)
+            object.__setattr__(self, name, value.reshape((1,) * (ndim - value.ndim) + value.shape))
         if self.covariance.shape != (len(self.mean), len(self.mean)):
             raise ValueError(
                 f"covariance must have shape {(len(self.mean),) * 2} to fit mean, got {self.covariance.shape}"
@@ -38,9 +42,10 @@ class Law:
         return len(self.mean)
 
     @property
-    def std(self) -> Float[np.ndarray, " d"]:
+    def std(self) -> Float[Values, " d"]:
         """Standard deviation of each coordinate, (d,)."""
-        return np.sqrt(np.diagonal(self.covariance))
+        xp = validation.namespace(self.covariance)
+        return xp.sqrt(xp.diagonal(self.covariance))
 
     def sample(self, count: int, seed: int) -> Float[np.ndarray, "count d"]:
         """`count` Gaussian draws, shape (count, d)."""

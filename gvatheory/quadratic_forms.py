@@ -18,6 +18,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from gvatheory import validation
+from gvatheory.validation import Values
 
 _NODE_STEPS = (0.1, 0.05, 0.025, 0.0125, 0.00625)
 _RELATIVE_TOLERANCE = 1e-11
@@ -75,7 +76,7 @@ class _Transform:
         return np.stack([np.ones_like(s), first, first**2 + fall])
 
 
-def truncated_moments(mean: np.ndarray, covariance: np.ndarray, threshold: float) -> TruncatedMoments:
+def truncated_moments(mean: Values, covariance: Values, threshold: float) -> TruncatedMoments:
     """Probability and moments of q = ‖e‖², e ~ N(mean, covariance), over q ≤ threshold.
 
     Args:
@@ -91,6 +92,7 @@ def truncated_moments(mean: np.ndarray, covariance: np.ndarray, threshold: float
         ArithmeticError: if the contour integral does not settle to 1e-11.
     """
     validation.positive("threshold", threshold)
+    mean, covariance = np.asarray(mean), np.asarray(covariance)
     lam, vectors = np.linalg.eigh(covariance)
     with np.errstate(over="ignore"):  # infinitely far outside is outside
         mu2 = (vectors.T @ mean) ** 2

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gvatheory import validation
-from gvatheory.validation import Numbers, namespace
+from gvatheory.validation import Numbers, Values, namespace
 
 
 class Schedule(abc.ABC):
@@ -22,14 +22,14 @@ class Schedule(abc.ABC):
     def __call__(self, t: Numbers) -> Any:
         """η_t at step counts t ≥ 0: an array of the shape of `t`; NumPy for NumPy, JAX for JAX (traceable)."""
 
-    def step_sizes(self, steps: int) -> Float[np.ndarray, " times"]:
-        """η_0, ..., η_{steps-1} in float64.
+    def step_sizes(self, steps: int) -> Float[Values, " times"]:
+        """η_0, ..., η_{steps-1} in float64; a JAX array if a parameter is one.
 
         Raises:
             ValueError: if `steps` is not an integer of at least 0.
         """
         validation.integer("steps", steps, 0)
-        return np.asarray(self(np.arange(float(steps))), dtype=np.float64)
+        return validation.float64(self(np.arange(float(steps))))
 
 
 @dataclasses.dataclass(frozen=True)

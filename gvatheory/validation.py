@@ -15,15 +15,23 @@ import numpy as np
 Numbers = float | int | np.ndarray | jax.Array | Sequence[Any]
 """What is accepted where an array of numbers is asked for."""
 
+Values = np.ndarray | jax.Array
+"""What comes out: NumPy arrays, or JAX ones where a parameter was a JAX array or tracer."""
+
 
 def namespace(*values: Any) -> ModuleType:
     """jax.numpy if any value is a JAX array or tracer, else numpy: plain use then needs no compilation, and float64."""
     return jnp if any(isinstance(v, jax.Array) for v in values) else np
 
 
-def is_traced(value: Any) -> bool:
-    """True for a value inside jax.jit, jax.grad or jax.vmap."""
-    return isinstance(value, jax.core.Tracer)
+def is_traced(*values: Any) -> bool:
+    """True if any value is inside jax.jit, jax.grad or jax.vmap."""
+    return any(isinstance(v, jax.core.Tracer) for v in values)
+
+
+def float64(value: Any) -> Any:
+    """`value` as a float64 NumPy array; JAX values stay as they are, so that they can be differentiated."""
+    return value if isinstance(value, jax.Array) else np.asarray(value, dtype=np.float64)
 
 
 def real(name: str, value: Any, low: float, high: float, *, open_low: bool = False, open_high: bool = False) -> None:
@@ -63,12 +71,14 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> None:
         raise ValueError(f"{name} must be an integer {allowed}, got {value!r}")
 
 
-def array(name: str, value: Any, max_ndim: int) -> np.ndarray:
-    """`value` as a finite float64 array of at most `max_ndim` dimensions.
+def array(name: str, value: Any, max_ndim: int) -> Any:
+    """`value` as a finite float64 array of at most `max_ndim` dimensions; a tracer passes through.
 
     Raises:
         ValueError: naming the argument and what is wrong with it.
     """
+    if is_traced(value):
+        return value
     try:
         out = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
@@ -80,14 +90,16 @@ def array(name: str, value: Any, max_ndim: int) -> np.ndarray:
     return out
 
 
-def psd(name: str, matrix: np.ndarray) -> None:
-    """Require a symmetric positive semi-definite (d, d) matrix, to rounding.
+def psd(name: str, matrix: Any) -> None:
+    """Require a symmetric positive semi-definite (d, d) matrix, to rounding; of a tracer, the shape alone.
 
     Raises:
         ValueError: naming the argument and its asymmetry or smallest eigenvalue.
     """
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"{name} must be a square matrix, got shape {matrix.shape}")
+    if is_traced(matrix):
+        return
     scale = max(float(np.abs(matrix).max(initial=0.0)), np.finfo(float).tiny)
     asymmetry = float(np.abs(matrix - matrix.T).max(initial=0.0))
     if asymmetry > 1e-12 * scale:

@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gvatheory.averaging import EMA, Average, Polyak, PowerEMA, Tail
+from gvatheory.averaging import EMA, Polyak, PowerEMA, RecursiveAverage, Tail
 
-Bank = Mapping[str, Average]
+Bank = Mapping[str, RecursiveAverage]
 """Averages by name, in order; "raw" is reserved for the iterate itself."""
 
 
-def default_bank() -> dict[str, Average]:
+def default_bank() -> dict[str, RecursiveAverage]:
     """Nine averages: constant rates, powers with and without burn-in, Polyak's and a tail average."""
     return {
         "EMA 0.01": EMA(0.01),

@@ -20,7 +20,7 @@ AVERAGES = st.one_of(
 
 @settings(max_examples=200, deadline=None)
 @given(average=AVERAGES, steps=st.integers(0, 60))
-def test_kernel_is_the_recursion_unrolled(average: gva.Average, steps: int) -> None:
+def test_kernel_is_the_recursion_unrolled(average: gva.RecursiveAverage, steps: int) -> None:
     rates = average.rates(steps)
     weights = np.zeros(steps + 1)
     weights[0] = 1.0
