@@ -1,8 +1,9 @@
 """Averages of iterates: θ̃_T = Σ_t w_{T,t} θ_t with weights that sum to one.
 
 Most averages are recursive, θ̃_0 = θ_0 and θ̃_t = (1−γ_t) θ̃_{t−1} + γ_t θ_t for t ≥ 1, and are their sequence of rates
-γ_t. This module is the only place where rates are defined: the exact laws, the simulations and the banks of averages
-kept on networks all read them from here.
+γ_t. Rates are defined here and, for averages made of other averages or of tables of weights, in `subsampled_averages`
+and `weighted_averages`, and nowhere else: the exact laws, the simulations and the banks of averages kept on networks
+all read them from these.
 """
 
 import abc
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gvatheory import validation
-from gvatheory.validation import Numbers, Values, namespace
+from gvatheory.validation import Numbers, Scalar, Values, namespace
 
 
 class Coefficients(NamedTuple):
@@ -105,7 +106,7 @@ class EMA(RecursiveAverage):
         burn_in: updates during which θ̃ = θ, ≥ 0.
     """
 
-    gamma: float
+    gamma: Scalar
     burn_in: int = 0
 
     def __post_init__(self) -> None:
@@ -128,9 +129,9 @@ class PowerEMA(RecursiveAverage):
         floor: γ_min, smallest rate, in [0, 1].
     """
 
-    alpha: float
+    alpha: Scalar
     burn_in: int = 0
-    floor: float = 0.0
+    floor: Scalar = 0.0
 
     def __post_init__(self) -> None:
         validation.real("alpha", self.alpha, 0.0, np.inf)
@@ -180,3 +181,86 @@ class Tail(RecursiveAverage):
         # Rounding first keeps ⌈0.1 · 30⌉ at 3 although 0.1 · 30 > 3 in floating point.
         length = max(math.ceil(round(self.fraction * steps, 9)), 1)
         return 1.0 / _age(t, steps - length)
+
+
+def _over_one_minus_exp(x: Any) -> Any:
+    """x/(1 − e^{−x}) for x ≥ 0; its series to x⁷ below 0.05, so that the value and the derivative hold at 0."""
+    xp = namespace(x)
+    small = x < 0.05
+    series = 1.0 + x / 2.0 + x**2 / 12.0 - x**4 / 720.0 + x**6 / 30240.0
+    safe = xp.where(small, 1.0, x)
+    return xp.where(small, series, safe / -xp.expm1(-safe))
+
+
+@dataclasses.dataclass(frozen=True)
+class BiasCorrectedEMA(RecursiveAverage):
+    """Adam's debiased average (Kingma & Ba 2015): w_{T,t} = γ(1−γ)^{T−t} / (1−(1−γ)^T) for t = 1, ..., T; θ_0 has none.
+
+    Its rate is γ_t = γ/(1−(1−γ)^t): the uniform average for t ≪ 1/γ, an EMA after. gamma = 0 is the limit, Polyak's.
+
+    Attributes:
+        gamma: γ, the rate that is approached, in [0, 1].
+    """
+
+    gamma: Scalar
+
+    def __post_init__(self) -> None:
+        validation.real("gamma", self.gamma, 0.0, 1.0)
+
+    def rate(self, t: Numbers, steps: int | None = None) -> Any:
+        xp = namespace(t, self.gamma)
+        now: Any = xp.asarray(t, dtype=float)
+        gamma: Any = xp.asarray(self.gamma, dtype=float)
+        large = gamma >= 0.5
+        # With ℓ = −ln(1−γ) and h(x) = x/(1 − e^{−x}) it is h(tℓ)/(t h(ℓ)): no cancellation, and a limit at γ = 0.
+        log_decay = -xp.log1p(-xp.where(large, 0.0, gamma))
+        slow = _over_one_minus_exp(now * log_decay) / (now * _over_one_minus_exp(log_decay))
+        fast = xp.where(large, gamma, 0.5)
+        return xp.where(large, fast / (1.0 - (1.0 - fast) ** now), slow)
+
+
+@dataclasses.dataclass(frozen=True)
+class PowerProfile(RecursiveAverage):
+    """Weights that grow like t^p: w_{T,t} = (t^{p+1} − (t−1)^{p+1})/T^{p+1} for t = 1, ..., T; θ_0 has none.
+
+    The power-function average of Karras et al. 2024: its rate γ_t = 1 − (1−1/t)^{p+1} ≈ (p+1)/t makes the same share
+    of the run count at every T. p = 0 is Polyak's average.
+
+    Attributes:
+        exponent: p > −1.
+    """
+
+    exponent: Scalar
+
+    def __post_init__(self) -> None:
+        validation.real("exponent", self.exponent, -1.0, np.inf, open_low=True)
+
+    def rate(self, t: Numbers, steps: int | None = None) -> Any:
+        xp = namespace(t, self.exponent)
+        now: Any = xp.asarray(t, dtype=float)
+        grown = -xp.expm1((self.exponent + 1.0) * xp.log1p(-1.0 / xp.maximum(now, 2.0)))
+        return xp.where(now > 1.0, grown, 1.0)
+
+    @property
+    def relative_width(self) -> Any:
+        """Standard deviation of the weights' profile over t, as a share of T: √((p+1)/((p+2)²(p+3))) as T → ∞."""
+        p = self.exponent
+        return namespace(p).sqrt((p + 1.0) / ((p + 2.0) ** 2 * (p + 3.0)))
+
+    @classmethod
+    def from_relative_width(cls, width: Scalar) -> "PowerProfile":
+        """The profile with p ≥ 0 of the given `relative_width`, in (0, 1/√12].
+
+        With q = p + 1 and S = 1/width² it is the largest root of q³ + 4q² + (5−S)q + 2 = 0, by the cosine formula.
+
+        Raises:
+            ValueError: if `width` is out of range.
+        """
+        # The largest width, p = 0, is let through whichever way it was rounded.
+        validation.real("width", width, 0.0, math.sqrt(1.0 / 12.0) * (1.0 + 1e-15), open_low=True)
+        xp = namespace(width)
+        inverse = 1.0 / width**2
+        linear, constant = -(inverse + 1.0 / 3.0), 4.0 / 3.0 * inverse + 2.0 / 27.0
+        angle = xp.arccos(1.5 * constant / linear * xp.sqrt(-3.0 / linear)) / 3.0
+        exponent = 2.0 * xp.sqrt(-linear / 3.0) * xp.cos(angle) - 7.0 / 3.0
+        return cls(xp.maximum(exponent, 0.0) if xp is not np else max(float(exponent), 0.0))

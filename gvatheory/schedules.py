@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gvatheory import validation
-from gvatheory.validation import Numbers, Values, namespace
+from gvatheory.validation import Numbers, Scalar, Values, namespace
 
 
 class Schedule(abc.ABC):
@@ -40,7 +40,7 @@ class Constant(Schedule):
         step_size: η ≥ 0.
     """
 
-    step_size: float
+    step_size: Scalar
 
     def __post_init__(self) -> None:
         validation.real("step_size", self.step_size, 0.0, np.inf)
@@ -59,9 +59,9 @@ class PowerDecay(Schedule):
         time_scale: steps after which the decay sets in, > 0.
     """
 
-    step_size: float
-    exponent: float
-    time_scale: float = 1.0
+    step_size: Scalar
+    exponent: Scalar
+    time_scale: Scalar = 1.0
 
     def __post_init__(self) -> None:
         validation.real("step_size", self.step_size, 0.0, np.inf)
@@ -81,8 +81,8 @@ class InverseTime(Schedule):
         offset: steps by which the start is shifted, > 0; η_0 = scale/offset.
     """
 
-    scale: float
-    offset: float = 1.0
+    scale: Scalar
+    offset: Scalar = 1.0
 
     def __post_init__(self) -> None:
         validation.real("scale", self.scale, 0.0, np.inf)
@@ -90,6 +90,33 @@ class InverseTime(Schedule):
 
     def __call__(self, t: Numbers) -> Any:
         return self.scale / (self.offset + namespace(t).asarray(t))
+
+
+@dataclasses.dataclass(frozen=True)
+class Exponential(Schedule):
+    """η_t = max(step_size · decay^{t/steps}, floor): a factor of `decay` every `steps` steps, without jumps.
+
+    Attributes:
+        step_size: η_0 ≥ 0 (if no less than `floor`).
+        decay: factor, in (0, 1].
+        steps: steps that it takes, > 0.
+        floor: smallest step size, ≥ 0.
+    """
+
+    step_size: Scalar
+    decay: Scalar
+    steps: Scalar = 1.0
+    floor: Scalar = 0.0
+
+    def __post_init__(self) -> None:
+        validation.real("step_size", self.step_size, 0.0, np.inf)
+        validation.real("decay", self.decay, 0.0, 1.0, open_low=True)
+        validation.positive("steps", self.steps)
+        validation.real("floor", self.floor, 0.0, np.inf)
+
+    def __call__(self, t: Numbers) -> Any:
+        xp = namespace(t, self.step_size, self.decay, self.steps, self.floor)
+        return xp.maximum(self.step_size * self.decay ** (xp.asarray(t) / self.steps), self.floor)
 
 
 def _fraction(t: Numbers, steps: int) -> Any:
@@ -102,9 +129,9 @@ def _fraction(t: Numbers, steps: int) -> Any:
 class _Decay(Schedule):
     """From step_size at t = 0 to final at t = steps, constant afterwards."""
 
-    step_size: float
+    step_size: Scalar
     steps: int
-    final: float = 0.0
+    final: Scalar = 0.0
 
     def __post_init__(self) -> None:
         validation.real("step_size", self.step_size, 0.0, np.inf)
@@ -155,11 +182,11 @@ class WarmupStableDecay(Schedule):
         power: shape of the cool-down, > 0; 1 is linear.
     """
 
-    step_size: float
+    step_size: Scalar
     steps: int
     warmup: int = 0
     decay: int = 0
-    power: float = 1.0
+    power: Scalar = 1.0
 
     def __post_init__(self) -> None:
         validation.real("step_size", self.step_size, 0.0, np.inf)

@@ -5,7 +5,7 @@ Values under a JAX transformation (tracers) carry no number to check and pass th
 
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.core
@@ -15,8 +15,14 @@ import numpy as np
 Numbers = float | int | np.ndarray | jax.Array | Sequence[Any]
 """What is accepted where an array of numbers is asked for."""
 
-Values = np.ndarray | jax.Array
-"""What comes out: NumPy arrays, or JAX ones where a parameter was a JAX array or tracer."""
+Scalar = float | np.floating | jax.Array
+"""A number that may be traced."""
+
+if TYPE_CHECKING:
+    Values = np.ndarray  # what plain use gives
+else:
+    Values = np.ndarray | jax.Array
+    """What comes out: NumPy arrays, or JAX ones where a parameter was a JAX array or tracer."""
 
 
 def namespace(*values: Any) -> ModuleType:
