@@ -1,188 +1,146 @@
-"""The noisy quadratic: SGD and averages of its iterates, with the exact law at every finite time.
+"""Exact laws of averaged iterates: at every finite time, and at stationarity.
 
-    e_{t+1} = (I − η_t Λ) e_t − η_t ξ_t,   ξ_t independent with mean 0 and covariance N/b,   e = θ − θ*
-    ẽ_{t+1} = (1 − γ_{t+1}) ẽ_t + γ_{t+1} e_{t+1},   ẽ_0 = e_0
-
-In the eigenbasis of Λ every entry of E[e eᵀ], E[e ẽᵀ], E[ẽ ẽᵀ] obeys its own scalar recursion, for any noise
-covariance N, so one pass over t gives the law of ẽ_T exactly. With Gaussian ξ the law is Gaussian.
+Any problem of `problems`, any method of `methods`, any schedule, any average: the law of θ̃_T − θ*_T has its mean and
+covariance from one pass over t (see `moments`). With Gaussian additive noise the law is Gaussian; in linear regression
+it is not, and the two moments are exact all the same.
 """
 
-import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from scipy.optimize import brentq
 
 from gvatheory import validation
 from gvatheory._float64 import in_float64
 from gvatheory.averaging import EMA, Average, LastIterate
 from gvatheory.laws import Law
-from gvatheory.schedules import Schedule
-from gvatheory.validation import Numbers
+from gvatheory.methods import SGD, Method, Steps
+from gvatheory.moments import averaged_moments, averaged_moments_jit, padded, split
+from gvatheory.problems import Modes, NoisyQuadratic, Problem, vector
+from gvatheory.schedules import Constant, Schedule
+from gvatheory.validation import Numbers, Scalar, namespace
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class NoisyQuadratic:
-    """Loss ½ eᵀΛe with additive gradient noise of covariance N/b.
-
-    Attributes:
-        curvature: Λ: a number, a (d,) diagonal, or a symmetric PSD (d, d) matrix.
-        noise_variance: N, per example: a number (times the identity), a (d,) diagonal, or a PSD (d, d) matrix.
-        batch_size: b ≥ 1.
-
-    Raises:
-        ValueError: naming the argument that is not finite, of the wrong shape, asymmetric or not PSD.
-    """
-
-    curvature: Numbers
-    noise_variance: Numbers
-    batch_size: int = 1
-
-    def __post_init__(self) -> None:
-        validation.integer("batch_size", self.batch_size, 1)
-        sizes = {}
-        for name in ("curvature", "noise_variance"):
-            value = validation.array(name, getattr(self, name), 2)
-            if value.ndim == 2:
-                validation.psd(name, value)
-            elif np.any(value < 0):
-                raise ValueError(f"{name} must be non-negative, its smallest entry is {value.min()}")
-            if value.size == 0:
-                raise ValueError(f"{name} must not be empty")
-            if value.ndim == 2 or value.size > 1:
-                sizes[name] = value.shape[0]
-        if len(set(sizes.values())) > 1:
-            raise ValueError(f"curvature and noise_variance must agree in dimension, got {sizes}")
-
-    @property
-    def dimension(self) -> int:
-        """Number of parameters d: that of the larger argument."""
-        return max(np.atleast_1d(np.asarray(v)).shape[0] for v in (self.curvature, self.noise_variance))
-
-    @property
-    def is_diagonal(self) -> bool:
-        """True if curvature and noise are both given as numbers or diagonals."""
-        return np.ndim(self.curvature) < 2 and np.ndim(self.noise_variance) < 2
-
-    def eigenbasis(self) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]:
-        """Eigenvalues λ (d,) of Λ and the orthogonal matrix (d, d) whose columns are its eigenvectors."""
-        lam = np.asarray(self.curvature, dtype=np.float64)
-        if lam.ndim < 2:
-            return np.broadcast_to(lam, (self.dimension,)).copy(), np.eye(self.dimension)
-        values, vectors = np.linalg.eigh(lam)
-        return np.clip(values, 0.0, None), vectors
-
-    def noise_covariance(self) -> Float[np.ndarray, "d d"]:
-        """Covariance N/b of the gradient noise of one batch, (d, d), in the original coordinates."""
-        noise = np.asarray(self.noise_variance, dtype=np.float64) / self.batch_size
-        return noise.copy() if noise.ndim == 2 else np.diag(np.broadcast_to(noise, (self.dimension,)))
-
-
-def _pairwise(diagonal: bool, x: Array) -> Array:
-    """x_i x_j as (d, d), or its diagonal x_i² as (d,)."""
-    return x * x if diagonal else x[:, None] * x[None, :]
-
-
-def averaged_moments(
-    curvature: Array, noise: Array, step_sizes: Array, rates: Array, initial_error: Array
-) -> tuple[Array, Array]:
-    """Mean and covariance of ẽ_T in the eigenbasis; pure JAX, differentiable in every argument.
-
-    Args:
-        curvature: λ, (d,).
-        noise: covariance of a batch's noise in the eigenbasis: (d, d), or (d,) where only variances are wanted.
-        step_sizes: η_0..η_{T-1}, (T,).
-        rates: γ_1..γ_T, (T,).
-        initial_error: e_0 in the eigenbasis, (d,).
-
-    Returns:
-        mean (d,) and covariance of the shape of `noise`.
-    """
-    diagonal = noise.ndim == 1
-
-    def step(state: tuple[Array, ...], now: tuple[Array, Array]) -> tuple[tuple[Array, ...], None]:
-        mean, mean_avg, cov, cross, cov_avg = state
-        eta, gamma = now
-        decay = 1.0 - eta * curvature
-        mean = decay * mean
-        mean_avg = (1.0 - gamma) * mean_avg + gamma * mean
-        cov = _pairwise(diagonal, decay) * cov + eta**2 * noise
-        moved = (decay if diagonal else decay[:, None]) * cross  # Cov(e_{t+1}, ẽ_t)
-        both = 2.0 * moved if diagonal else moved + moved.T
-        cross = (1.0 - gamma) * moved + gamma * cov
-        cov_avg = (1.0 - gamma) ** 2 * cov_avg + gamma * (1.0 - gamma) * both + gamma**2 * cov
-        return (mean, mean_avg, cov, cross, cov_avg), None
-
-    zero = jnp.zeros_like(noise)
-    start = (initial_error, initial_error, zero, zero, zero)
-    (_, mean_avg, _, _, cov_avg), _ = jax.lax.scan(step, start, (step_sizes, rates))
-    return mean_avg, cov_avg
-
-
-_averaged_moments_jit = jax.jit(averaged_moments)
+__all__ = ["NoisyQuadratic", "exact_law", "expected_loss", "largest_stable_step_size", "stationary_law"]
 
 
 @in_float64
-def exact_law(problem: NoisyQuadratic, schedule: Schedule, average: Average, steps: int, initial_error: Numbers) -> Law:
-    """Exact law of the averaged error θ̃_T − θ* after `steps` steps of SGD on a noisy quadratic.
+def exact_law(
+    problem: Problem,
+    schedule: Schedule,
+    average: Average,
+    steps: int,
+    initial_error: Numbers,
+    method: Method | None = None,
+) -> Law:
+    """Exact mean and covariance of the averaged error θ̃_T − θ*_T after `steps` steps.
 
-    Exact for any schedule and any average, stable or not; O(T d) for diagonal problems and O(T d²) otherwise.
-    Checked against the backward weights β_T, g_{T,j}, exact rationals and brute-force simulation.
+    Exact for any schedule and any linear average, stable or not; O(T d) where curvature and noise are diagonal, O(T d²)
+    otherwise. Differentiable: under jax.grad, jax.vmap or jax.jit the law holds tracers, and its values
+    go unchecked; enable JAX's 64-bit mode around the transformation. Checked against dense backward weights, exact
+    rationals and the simulation that really runs the method.
 
     Args:
         problem: the learning problem.
         schedule: step sizes.
         average: which average of the iterates.
         steps: T ≥ 0.
-        initial_error: e_0 = θ_0 − θ*: (d,) or a number for every coordinate.
+        initial_error: e_0 = θ_0 − θ*_0: (d,) or a number for every coordinate.
+        method: what is done with a gradient; `SGD()` if not given.
 
     Raises:
         ValueError: on a shape mismatch, a negative `steps` or a value that is not finite.
         OverflowError: if the law leaves the range of float64 (an unstable step size over many steps).
     """
     validation.integer("steps", steps, 0)
-    e0 = initial_vector(initial_error, problem.dimension)
-    lam, basis = problem.eigenbasis()
-    noise = problem.noise_covariance()
-    noise = np.diagonal(noise) if problem.is_diagonal else basis.T @ noise @ basis
-    eta, gamma = schedule.step_sizes(steps), average.rates(steps)
-    # η = γ = 0 changes nothing: padding to powers of two keeps the number of compilations logarithmic in T.
-    padding = (1 << max(steps - 1, 0).bit_length()) - steps
-    eta, gamma = (np.pad(v, (0, padding)) for v in (eta, gamma))
-    mean, cov = (np.asarray(v) for v in _averaged_moments_jit(lam, noise, eta, gamma, basis.T @ e0))
+    e0 = vector("initial_error", initial_error, problem.dimension)
+    modes = problem.modes()
+    eta = schedule.step_sizes(steps)
+    pattern, data = split((method or SGD()).steps(eta))
+    coefficients = average.coefficients(steps)
+    drift = None
+    if modes.velocity is not None and modes.profile is not None:
+        drift = modes.profile.step_sizes(steps)[:, None] * modes.velocity
+    start = modes.inverse @ e0
+    noise = _diagonal_if_it_stays_so(modes, start, drift)
+    outputs, batch = modes.regression or (None, None)
+    arguments = (modes.curvature, noise, data, coefficients, drift, start, batch)
+    if _any_traced(arguments):
+        data = [jnp.broadcast_to(x, (steps,)) for x in data]
+        return _rotated(
+            modes, *averaged_moments(modes.curvature, noise, pattern, data, coefficients, drift, start, outputs, batch)
+        )
+    data, coefficients, drift = padded(steps, data, coefficients, drift)
+    mean, cov = averaged_moments_jit(modes.curvature, noise, pattern, data, coefficients, drift, start, outputs, batch)
+    mean, cov = np.asarray(mean), np.asarray(cov)
     if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(cov))):
         raise OverflowError(
             f"the law after {steps} steps exceeds float64: the largest step size times curvature is "
-            f"{eta.max() * lam.max():g}, stable below 2"
+            f"{np.max(eta, initial=0.0) * np.max(modes.curvature):g}, stable below 2 for plain SGD"
         )
-    cov = np.diag(cov) if cov.ndim == 1 else basis @ (0.5 * (cov + cov.T)) @ basis.T
-    return Law(basis @ mean, 0.5 * (cov + cov.T))
+    return _rotated(modes, mean, cov)
 
 
-def initial_vector(initial_error: Numbers, dimension: int) -> Float[np.ndarray, " d"]:
-    """`initial_error` as a finite (d,) vector; a number stands for every coordinate.
+def _any_traced(arguments: Any) -> bool:
+    return validation.is_traced(*jax.tree.leaves(arguments))
+
+
+def _diagonal_if_it_stays_so(modes: Modes, start: Any, drift: Any) -> Any:
+    """The noise as a (d,) diagonal where every covariance stays diagonal: regression that starts at its optimum."""
+    noise = modes.noise
+    if modes.regression is None or noise.ndim == 1 or _any_traced((noise, start)):
+        return noise
+    still = drift is None and not np.any(start) and not np.any(noise - np.diag(np.diagonal(noise)))
+    return np.diagonal(noise) if still else noise
+
+
+def _rotated(modes: Modes, mean: Any, cov: Any) -> Law:
+    """The law in the original coordinates from that in the eigenbasis."""
+    if cov.ndim == 1:
+        cov = namespace(cov).diag(cov)
+    cov = modes.basis @ (0.5 * (cov + cov.T)) @ modes.basis.T
+    return Law(modes.basis @ mean, 0.5 * (cov + cov.T))
+
+
+def expected_loss(problem: Problem, law: Law) -> Any:
+    """Expected training loss ½ E eᵀΛe beyond its minimum: the one-step quantity that hides what rewards show.
 
     Raises:
-        ValueError: if it fits neither.
+        OverflowError: if it exceeds float64.
     """
-    e0 = validation.array("initial_error", initial_error, 1)
-    if e0.shape not in ((), (1,), (dimension,)):
-        raise ValueError(f"initial_error must be a number or have shape ({dimension},), got {e0.shape}")
-    return np.broadcast_to(e0, (dimension,)).astype(np.float64)
+    modes = problem.modes()
+    xp = namespace(law.mean, law.covariance, modes.curvature)
+    with np.errstate(over="ignore"):
+        second = (modes.inverse @ law.mean) ** 2 + xp.diagonal(modes.inverse @ law.covariance @ modes.inverse.T)
+        loss = 0.5 * modes.curvature @ second
+    if validation.is_traced(loss):
+        return loss
+    if not np.isfinite(loss):
+        raise OverflowError("the expected loss exceeds float64: is the step size stable?")
+    return float(loss)
 
 
-def stationary_law(problem: NoisyQuadratic, step_size: float, average: Average | None = None) -> Law:
+def stationary_law(
+    problem: Problem, step_size: Scalar, average: Average | None = None, method: Method | None = None
+) -> Law:
     """Law of θ̃ − θ* as T → ∞ at a constant step size, for the last iterate or a constant-rate EMA.
 
-    Along an eigendirection with k = ηλ, a = 1 − k, ρ = 1 − γ the variance is ησ²/(λ(2−k)) times
+    SGD on a noisy quadratic has closed forms: with k = ηλ, a = 1 − k, ρ = 1 − γ the variance is ησ²/(λ(2−k)) times
     γ/(2−γ) · (1+aρ)/(1−aρ); entry (i, j) of a correlated noise has the same form with 1 − a_i a_j and the mean of the
-    two EMA factors' cross terms. Checked against `exact_law` at large T and against the series law.
+    two EMA factors' cross terms. Everything else is a linear solve per pair of eigendirections: covariances fixed under
+    the recursion of `moments`, and in regression the shared trace tr ΣM on top (theory section 3: tr ΣM = S κ/(1−κ)).
+    A drifting optimum is followed with the lag (I − F)^{−1}Δ. Checked against `exact_law` at large T, the series law,
+    and the closed forms of heavy ball and Nesterov.
+
+    Traceable for SGD on a noisy quadratic; NaN then stands for an unstable step size.
 
     Args:
-        problem: the learning problem; every curvature must be positive.
-        step_size: η with 0 < ηλ < 2 for every λ.
+        problem: the learning problem; every curvature must be positive, a drift of constant speed and not that of a
+            regression (whose lag adds to its noise).
+        step_size: η, mean-square stable (for SGD on a quadratic: 0 < ηλ < 2 for every λ).
         average: `LastIterate()` (the default) or an `EMA` with 0 < γ ≤ 1.
+        method: `SGD()` if not given.
 
     Raises:
         ValueError: if the step size is not stable, a curvature is zero, or the average has no stationary law.
@@ -194,11 +152,22 @@ def stationary_law(problem: NoisyQuadratic, step_size: float, average: Average |
             validation.real("gamma", gamma, 0.0, 1.0, open_low=True)
         case _:
             raise ValueError(f"average must be LastIterate or EMA to have a stationary law, got {average!r}")
-    lam, basis = problem.eigenbasis()
-    if np.any(lam <= 0):
+    modes = problem.modes()
+    lam = modes.curvature
+    if not validation.is_traced(lam) and np.any(lam <= 0):
         raise ValueError(f"curvature must be positive in every direction, its smallest eigenvalue is {lam.min():g}")
-    validation.real("step_size", step_size, 0.0, 2.0 / lam.max(), open_low=True, open_high=True)
-    noise = basis.T @ problem.noise_covariance() @ basis
+    method = method or SGD()
+    if isinstance(method, SGD) and modes.regression is None and modes.velocity is None:
+        return _stationary_sgd(modes, step_size, gamma)
+    return _stationary_method(modes, step_size, gamma, method)
+
+
+def _stationary_sgd(modes: Modes, step_size: Any, gamma: Any) -> Law:
+    xp = namespace(modes.curvature, modes.noise, step_size, gamma)
+    lam = modes.curvature
+    if not validation.is_traced(lam, step_size):
+        validation.real("step_size", step_size, 0.0, 2.0 / lam.max(), open_low=True, open_high=True)
+    noise = xp.diag(modes.noise) if modes.noise.ndim == 1 else modes.noise
     a, rho = 1.0 - step_size * lam, 1.0 - gamma
     # 1 − a_i a_j as k_i + k_j − k_i k_j: no cancellation for small steps.
     k = step_size * lam
@@ -206,5 +175,135 @@ def stationary_law(problem: NoisyQuadratic, step_size: float, average: Average |
     slip = gamma + rho * k  # 1 − aρ
     reach = a * rho / slip
     cov = cov * gamma / (2.0 - gamma) * (1.0 + reach[:, None] + reach[None, :])
-    cov = basis @ cov @ basis.T
-    return Law(np.zeros(problem.dimension), 0.5 * (cov + cov.T))
+    if validation.is_traced(cov):
+        stable = xp.all((k > 0) & (k < 2)) & (gamma > 0) & (gamma <= 1)
+        cov = xp.where(stable, cov, xp.nan)
+    return _rotated(modes, xp.zeros_like(lam), cov)
+
+
+def _matrices(steps: Steps, curvature: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """F = A + B hᵀ λ of every direction, (d, n, n), with h (n,) and B (n,), of one step of a method."""
+    flat = [np.ravel(x)[-1] for x in (*steps.point, *(y for row in steps.transition for y in row), *steps.push)]
+    n = len(steps.point)
+    values = np.array(flat, dtype=np.float64)
+    point, transition, push = values[:n], values[n : n + n * n].reshape(n, n), values[n + n * n :]
+    return transition + np.outer(push, point) * curvature[:, None, None], point, push
+
+
+def _method_at(method: Method, step_size: float) -> Steps:
+    """The method's coefficients at a constant step.
+
+    Raises:
+        ValueError: if they change with time, so that nothing is stationary.
+    """
+    early, late = (method.steps(np.full(t, float(step_size))) for t in (3, 4))
+    for x, y in zip(split(early)[1], split(late)[1], strict=True):
+        if np.ravel(x)[-1] != np.ravel(y)[-1]:
+            raise ValueError(f"method must have constant coefficients to have a stationary law, got {method!r}")
+    return early
+
+
+def _pair_operators(f: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """P → F_i P F_jᵀ on row-major vec P, for pairs of directions: (pairs, n², n²)."""
+    n = f.shape[-1]
+    return np.einsum("pab,pcd->pacbd", f[i], f[j]).reshape(-1, n * n, n * n)
+
+
+def _radius(matrices: np.ndarray) -> float:
+    return float(np.abs(np.linalg.eigvals(matrices)).max())
+
+
+def _regression_response(
+    f: np.ndarray, point: np.ndarray, push: np.ndarray, curvature: np.ndarray, batch: int
+) -> tuple[np.ndarray, float]:
+    """Covariances (d, n, n) per unit of tr ΣY + S, and the trace κ they feed back; ∞ if a direction is unstable."""
+    n, every = f.shape[-1], np.arange(len(f))
+    own = np.outer(np.outer(push, push), np.outer(point, point)) * (curvature**2 / batch)[:, None, None]
+    operators = _pair_operators(f, every, every) + own
+    if _radius(operators) >= 1.0:
+        return np.zeros_like(f), np.inf
+    driven = np.outer(push, push).ravel() * (curvature / batch)[:, None]
+    response = np.linalg.solve(np.eye(n * n) - operators, driven[..., None]).reshape(-1, n, n)
+    return response, float(curvature @ np.einsum("a,pab,b->p", point, response, point))
+
+
+def _is_stable(modes: Modes, step_size: float, method: Method) -> bool:
+    f, point, push = _matrices(_method_at(method, step_size), modes.curvature)
+    if _radius(f) >= 1.0:
+        return False
+    if modes.regression is None:
+        return True
+    features = len(f) // modes.regression.outputs
+    batch = modes.regression.batch_size
+    return _regression_response(f[:features], point, push, modes.curvature[:features], batch)[1] < 1.0
+
+
+def _stationary_method(modes: Modes, step_size: Any, gamma: Any, method: Method) -> Law:
+    validation.positive("step_size", step_size)
+    if not _is_stable(modes, step_size, method):
+        raise ValueError(
+            f"step_size must be mean-square stable for {method!r}, below {_largest_stable(modes, method):g}, "
+            f"got {step_size!r}"
+        )
+    if not isinstance(modes.profile, Constant | None):
+        raise ValueError(f"profile must be Constant to have a stationary law, got {modes.profile!r}")
+    if modes.profile is not None and modes.regression is not None:
+        raise ValueError("problem must not be a Drifting LinearRegression for a stationary law: use exact_law")
+    lam, d = modes.curvature, len(modes.curvature)
+    f, point, push = _matrices(_method_at(method, step_size), lam)
+    n = f.shape[-1]
+    noise = np.diag(modes.noise) if modes.noise.ndim == 1 else modes.noise
+    if modes.regression is not None:
+        outputs, batch = modes.regression.outputs, modes.regression.batch_size
+        size = d // outputs
+        response, kappa = _regression_response(f[:size], point, push, lam[:size], batch)
+        labels = noise[::size, ::size] * batch / lam[0]  # S_kl, read off the first feature's entries S_kl λ_1 / b
+        moved = np.einsum("kl,iab,ij->abkilj", labels / (1.0 - kappa), response, np.eye(size)).reshape(n, n, d, d)
+    else:
+        i, j = (x.ravel() for x in np.indices((d, d)))
+        driven = np.outer(push, push).ravel() * noise.ravel()[:, None]
+        solved = np.linalg.solve(np.eye(n * n) - _pair_operators(f, i, j), driven[..., None])
+        moved = np.moveaxis(solved.reshape(d, d, n, n), (2, 3), (0, 1))
+    # The average: C_a = Cov(s_a, S) = ρ F C + γ P_a1, V = Var S = ρ² V + ργ (D + Dᵀ) + γ² P_11 with D = (F C)_1.
+    rho = 1.0 - gamma
+    first = np.moveaxis(moved[:, 0], 0, 1)  # Cov(s_a,i, s_1,j) as (d, n, d)
+    cross = np.linalg.solve(np.eye(n) - rho * f, gamma * first)
+    to_avg = np.einsum("ib,ibj->ij", f[:, 0], cross)
+    cov = (rho * (to_avg + to_avg.T) + gamma * moved[0, 0]) / (2.0 - gamma)
+    mean = np.zeros(d)
+    if modes.velocity is not None and modes.profile is not None:
+        shift = modes.velocity * float(modes.profile(0.0))
+        lag = np.linalg.solve(np.eye(n) - f, np.broadcast_to(-shift[:, None, None], (d, n, 1)))[:, 0, 0]
+        mean = lag - rho / gamma * shift
+    return _rotated(modes, mean, cov)
+
+
+def _largest_stable(modes: Modes, method: Method) -> float:
+    high = 1.0 / float(modes.curvature.max())
+    while _is_stable(modes, high, method):
+        high *= 2.0
+    low = high
+    while not _is_stable(modes, low, method):
+        low *= 0.5
+        if low < 1e-12 * high:
+            return 0.0
+    value = brentq(lambda x: 0.5 - _is_stable(modes, float(x), method), low, high, xtol=1e-300, rtol=np.float64(1e-14))
+    return float(value)  # pyright: ignore[reportArgumentType]
+
+
+def largest_stable_step_size(problem: Problem, method: Method | None = None) -> float:
+    """Supremum of the constant steps at which the iterates have a stationary second moment.
+
+    Bisection on the spectral radius of the second-moment recursion. SGD on a quadratic: 2/λ_max. SGD in regression:
+    the root of κ(η) = Σ_i ηλ_i/(b(2 − ηλ_i(1+1/b))) = 1 below 2/(λ_max(1+1/b)), smaller for small batches
+    (theory section 3). Heavy ball: 2(1+μ)/λ_max; Nesterov: 2(1+μ)/((1+2μ)λ_max) for μ ≥ −1/3.
+
+    Raises:
+        ValueError: if the problem has no positive curvature.
+    """
+    modes = problem.modes()
+    if not np.any(modes.curvature > 0):
+        raise ValueError("curvature must be positive in some direction for a largest stable step size")
+    moving = modes.curvature > 0
+    kept = modes._replace(curvature=modes.curvature[moving])
+    return _largest_stable(kept, method or SGD())

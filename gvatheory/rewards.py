@@ -2,15 +2,31 @@
 
 import abc
 import dataclasses
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.special import ndtr
 
 from gvatheory import validation
 from gvatheory.laws import Law
+from gvatheory.normal_probabilities import sides
 from gvatheory.quadratic_forms import truncated_moments
-from gvatheory.validation import Numbers
+from gvatheory.validation import Numbers, Values
+
+
+class RewardLaw(NamedTuple):
+    """What a reward needs to be known by: numbers, or JAX scalars where the law is traced.
+
+    Attributes:
+        mean: E J.
+        variance: Var J, ≥ 0.
+        fall_probability: probability, in [0, 1], of being past the cliff.
+    """
+
+    mean: Any
+    variance: Any
+    fall_probability: Any
 
 
 class Reward(abc.ABC):
@@ -25,16 +41,54 @@ class Reward(abc.ABC):
         """Whether each of n errors is past the cliff: (n, d) → (n,)."""
 
     @abc.abstractmethod
-    def mean(self, law: Law) -> float:
+    def moments(self, law: Law) -> RewardLaw:
+        """Mean, variance and fall probability under `law`, in one pass."""
+
+    def mean(self, law: Law) -> Any:
         """E J under `law`."""
+        return self.moments(law).mean
 
-    @abc.abstractmethod
-    def variance(self, law: Law) -> float:
+    def variance(self, law: Law) -> Any:
         """Var J under `law`, ≥ 0."""
+        return self.moments(law).variance
 
-    @abc.abstractmethod
-    def fall_probability(self, law: Law) -> float:
+    def fall_probability(self, law: Law) -> Any:
         """Probability, in [0, 1], of being past the cliff under `law`."""
+        return self.moments(law).fall_probability
+
+
+def reject_traced(law: Law, name: str, instead: str) -> None:
+    """Require a law of numbers, for a reward whose moments are computed adaptively.
+
+    Raises:
+        TypeError: under jax.grad, jax.jit or jax.vmap, naming what can be used there `instead`.
+    """
+    if validation.is_traced(law.mean, law.covariance):
+        raise TypeError(f"{name} cannot be traced by JAX: its moments are computed adaptively in NumPy; use {instead}")
+
+
+def check_normal(name: str, normal: Numbers) -> None:
+    """Require a finite vector (or a number, for d = 1) that is not zero; a tracer passes.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    vector = validation.array(name, normal, 1)
+    if not validation.is_traced(vector) and not np.any(vector):
+        raise ValueError(f"{name} must not be zero, got {normal!r}")
+
+
+def fit_normal(normal: Numbers, dimension: int) -> Float[Values, " d"]:
+    """`normal` as a vector of `dimension` entries.
+
+    Raises:
+        ValueError: if its shape does not fit the law.
+    """
+    vector: Any = normal if validation.is_traced(normal) else np.asarray(normal, dtype=np.float64)
+    vector = vector.reshape(1) if vector.ndim == 0 else vector
+    if vector.shape != (dimension,):
+        raise ValueError(f"normal must have shape ({dimension},) to fit the law, got {vector.shape}")
+    return vector
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,21 +115,22 @@ class CliffBall(Reward):
     def value(self, errors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         return np.where(self.fallen(errors), -self.penalty, -np.sum(errors**2, axis=1))
 
-    def mean(self, law: Law) -> float:
-        m = truncated_moments(law.mean, law.covariance, self.radius**2)
-        return -m.first - self.penalty * m.outside
+    def moments(self, law: Law) -> RewardLaw:
+        """One contour integral (`truncated_moments`) for all three.
 
-    def variance(self, law: Law) -> float:
+        Raises:
+            TypeError: if the law is traced by JAX.
+        """
+        reject_traced(law, "CliffBall", "CliffHalfspace, SmoothCliff or SaturatingReward")
         m = truncated_moments(law.mean, law.covariance, self.radius**2)
         if m.outside < 1e-15:  # untruncated: Var ‖e‖² = 2 tr S² + 4 mᵀSm, which does not cancel
-            return float(2.0 * np.sum(law.covariance**2) + 4.0 * law.mean @ law.covariance @ law.mean)
-        # Around the conditional mean inside: no difference of nearly equal squares across the cliff.
-        within = m.second - m.first**2 / m.inside if m.inside > 0 else 0.0
-        jump = self.penalty - m.first / m.inside if m.inside > 0 else 0.0
-        return max(within, 0.0) + m.inside * m.outside * jump**2
-
-    def fall_probability(self, law: Law) -> float:
-        return truncated_moments(law.mean, law.covariance, self.radius**2).outside
+            variance = float(2.0 * np.sum(law.covariance**2) + 4.0 * law.mean @ law.covariance @ law.mean)
+        else:
+            # Around the conditional mean inside: no difference of nearly equal squares across the cliff.
+            within = m.second - m.first**2 / m.inside if m.inside > 0 else 0.0
+            jump = self.penalty - m.first / m.inside if m.inside > 0 else 0.0
+            variance = max(within, 0.0) + m.inside * m.outside * jump**2
+        return RewardLaw(-m.first - self.penalty * m.outside, variance, m.outside)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,42 +144,25 @@ class CliffHalfspace(Reward):
     """
 
     normal: Numbers
-    offset: float
-    penalty: float
+    offset: float | jax.Array
+    penalty: float | jax.Array
 
     def __post_init__(self) -> None:
-        if not np.any(validation.array("normal", self.normal, 1)):
-            raise ValueError(f"normal must not be zero, got {self.normal!r}")
+        check_normal("normal", self.normal)
         validation.real("offset", self.offset, -np.inf, np.inf)
         validation.positive("penalty", self.penalty)
 
-    def _direction(self, dimension: int) -> Float[np.ndarray, " d"]:
-        normal = np.atleast_1d(np.asarray(self.normal, dtype=np.float64))
-        if normal.shape != (dimension,):
-            raise ValueError(f"normal must have shape ({dimension},) to fit the law, got {normal.shape}")
-        return normal
-
     def fallen(self, errors: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
-        return ~(errors @ self._direction(errors.shape[1]) <= self.offset)  # NaN has fallen
+        return ~(errors @ fit_normal(self.normal, errors.shape[1]) <= self.offset)  # NaN has fallen
 
     def value(self, errors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         return np.where(self.fallen(errors), -float(self.penalty), 0.0)
 
-    def _safe_and_fallen(self, law: Law) -> tuple[float, float]:
-        normal = self._direction(law.dimension)
-        margin = self.offset - float(normal @ law.mean)
-        sd = float(np.sqrt(max(normal @ law.covariance @ normal, 0.0)))
-        if sd == 0.0:
-            return float(margin >= 0), float(margin < 0)
-        return float(ndtr(margin / sd)), float(ndtr(-margin / sd))
+    def moments(self, law: Law) -> RewardLaw:
+        """Fall probability Φ(−u) with u = (offset − ⟨n, mean⟩)/sd, mean −C Φ(−u), variance C² Φ(u) Φ(−u).
 
-    def fall_probability(self, law: Law) -> float:
-        """Φ(−u) with u = (offset − ⟨n, mean⟩)/sd."""
-        return self._safe_and_fallen(law)[1]
-
-    def mean(self, law: Law) -> float:
-        return -self.penalty * self._safe_and_fallen(law)[1]
-
-    def variance(self, law: Law) -> float:
-        safe, fallen = self._safe_and_fallen(law)
-        return self.penalty**2 * safe * fallen
+        Traceable in the law and in every attribute.
+        """
+        normal = fit_normal(self.normal, law.dimension)
+        safe, fallen = sides(self.offset - normal @ law.mean, normal @ law.covariance @ normal)
+        return RewardLaw(-self.penalty * fallen, self.penalty**2 * safe * fallen, fallen)

@@ -13,7 +13,7 @@ from scipy.special import ndtr, ndtri, roots_hermitenorm
 
 from gvatheory import validation
 from gvatheory.laws import Law
-from gvatheory.rewards import Reward
+from gvatheory.rewards import Reward, RewardLaw
 
 _MAX_HORIZON = 4000
 
@@ -100,7 +100,20 @@ class ScalarLoop(Reward):
             raise OverflowError(f"E[J_H^{order}] exceeds float64 at horizon {self.horizon}, mean {m:g}, sd {s:g}")
         return (-1.0) ** order * value
 
+    def moments(self, law: Law) -> RewardLaw:
+        """All three, exact. `mean` and `fall_probability` alone do not need the variance to fit into float64.
+
+        Raises:
+            ValueError, OverflowError: as `variance`.
+        """
+        return RewardLaw(self.mean(law), self.variance(law), self.fall_probability(law))
+
     def mean(self, law: Law) -> float:
+        """E J_H, exact.
+
+        Raises:
+            ValueError, OverflowError: as `moment`.
+        """
         return self.moment(law, 1)
 
     def variance(self, law: Law) -> float:

@@ -2,14 +2,12 @@
 
 from fractions import Fraction
 
-import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gvatheory as gva
-from gvatheory.learning import averaged_moments
 from tests.budget import assert_mean
 
 SCHEDULES = st.one_of(
@@ -141,18 +139,6 @@ def test_stationary_law_is_the_series_law(k: float, gamma: float) -> None:
     expected = noise / lam**2 * p * r * (1 + p * r) / (p + r)
     law = gva.stationary_law(gva.NoisyQuadratic(lam, noise), k / lam, gva.EMA(gamma))
     assert law.covariance[0, 0] == pytest.approx(expected, rel=1e-9)
-
-
-def test_the_exact_law_is_differentiable_in_the_step_size() -> None:
-    def variance(eta):
-        etas = jax.numpy.full(50, eta)
-        lam, noise = jax.numpy.array([0.5]), jax.numpy.array([1.0])
-        return averaged_moments(lam, noise, etas, jax.numpy.full(50, 0.1), jax.numpy.array([1.0]))[1][0]
-
-    with jax.enable_x64(True):
-        slope = float(jax.grad(variance)(0.3))
-        difference = float(variance(0.3 + 1e-6) - variance(0.3 - 1e-6)) / 2e-6
-    assert slope == pytest.approx(difference, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Rewards under a Gaussian law against SciPy, mpmath and sampling; the composition against SGD that is really run."""
 
+import jax
+import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from scipy.special import hyp1f1
 from scipy.stats import chi2, ncx2, norm
 
 import gvatheory as gva
+from gvatheory import rewards
 from gvatheory.quadratic_forms import truncated_moments
 from tests.budget import Z, assert_mean
 
@@ -239,3 +242,67 @@ def test_unstable_steps_overflow_in_both_routes() -> None:
         gva.simulated_reward(*run, trials=10, seed=0)
     with pytest.raises(OverflowError):
         gva.exact_reward(*run)
+
+
+@pytest.mark.parametrize(
+    "reward", [gva.CliffBall(0.8, 2.0), gva.CliffHalfspace([1.0], 0.7, 3.0), gva.ScalarLoop(0.9, 6)]
+)
+def test_moments_are_what_each_method_says(reward: gva.Reward) -> None:
+    law = gva.Law(np.array([0.3]), np.array([[0.09]]))
+    moments = reward.moments(law)
+    assert moments == (reward.mean(law), reward.variance(law), reward.fall_probability(law))
+    assert moments.variance > 0
+    assert 0 < moments.fall_probability < 1
+
+
+def test_the_ball_integrates_its_contour_once(monkeypatch) -> None:
+    calls = []
+    monkeypatch.setattr(rewards, "truncated_moments", lambda *a: calls.append(a) or truncated_moments(*a))
+    gva.CliffBall(0.8, 2.0).moments(LAW)
+    assert len(calls) == 1
+
+
+def test_a_finite_mean_survives_an_overflowing_variance() -> None:
+    loop, law = gva.ScalarLoop(3.0, 100), gva.Law(np.zeros(1), np.eye(1))
+    assert np.isfinite(loop.mean(law))
+    assert 0 < loop.fall_probability(law) < 1
+    with pytest.raises(OverflowError, match="exceeds float64"):
+        loop.moments(law)
+
+
+def _halfspace_moments(mean, covariance, offset):
+    return jnp.stack([*gva.CliffHalfspace([1.0, -0.5], offset, 3.0).moments(gva.Law(mean, covariance))])
+
+
+def test_halfspace_derivatives_against_finite_differences() -> None:
+    mean, covariance, offset, step = np.array([0.2, -0.1]), np.array([[0.3, 0.1], [0.1, 0.2]]), 0.7, 1e-6
+    with jax.enable_x64(True):
+        derivatives = jax.jit(jax.jacfwd(_halfspace_moments, (0, 1, 2)))(mean, covariance, offset)
+        at = np.asarray(jax.jit(_halfspace_moments)(mean, covariance, offset))
+    by_mean, by_covariance, by_offset = (np.asarray(v) for v in derivatives)
+
+    def moments(m, s):
+        return np.array(gva.CliffHalfspace([1.0, -0.5], offset, 3.0).moments(gva.Law(m, s)))
+
+    np.testing.assert_allclose(at, moments(mean, covariance), rtol=1e-12)
+    for change, expected in zip(step * np.eye(2), by_mean.T, strict=True):
+        difference = moments(mean + change, covariance) - moments(mean - change, covariance)
+        np.testing.assert_allclose(expected, difference / (2 * step), rtol=1e-7)
+    np.testing.assert_allclose(by_mean, -np.outer(by_offset, [1.0, -0.5]), rtol=1e-12)  # only the margin counts
+    change = step * np.eye(2)
+    difference = moments(mean, covariance + change) - moments(mean, covariance - change)
+    np.testing.assert_allclose(np.trace(by_covariance, axis1=1, axis2=2), difference / (2 * step), rtol=1e-7)
+
+
+def test_halfspace_is_traced_at_a_fixed_law_too() -> None:
+    means, zero = np.array([[0.0, 0.0], [2.0, 0.0]]), np.zeros((2, 2))
+    traced, slopes = jax.jit(
+        jax.vmap(lambda m: (_halfspace_moments(m, zero, 1.0), jax.jacrev(_halfspace_moments, 1)(m, zero, 1.0)))
+    )(means)
+    np.testing.assert_array_equal(traced, [[0.0, 0.0, 0.0], [-3.0, 0.0, 1.0]])
+    assert np.all(np.isfinite(slopes))
+
+
+def test_the_ball_refuses_to_be_traced() -> None:
+    with pytest.raises(TypeError, match=r"CliffBall cannot be traced by JAX.*use CliffHalfspace, SmoothCliff or Satur"):
+        jax.grad(lambda m: gva.CliffBall(1.0, 2.0).mean(gva.Law(m, np.eye(2))))(np.zeros(2))
