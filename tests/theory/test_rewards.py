@@ -82,6 +82,9 @@ def test_deterministic_law_is_inside_or_outside() -> None:
     half = gva.CliffHalfspace([1.0, 0.0], 1.0, 2.0)
     assert (half.mean(near), half.variance(near)) == (0.0, 0.0)
     assert (half.mean(far), half.fall_probability(far)) == (-2.0, 1.0)
+    edge = gva.CliffHalfspace([1.0, 0.0], 0.3, 2.0)  # not past it, by the law and by the sample
+    assert edge.fall_probability(near) == 0.0
+    assert not edge.fallen(near.mean[None]).any()
 
 
 LAW = gva.Law(np.array([0.1, -0.2, 0.3]), np.array([[0.2, 0.05, 0.0], [0.05, 0.1, -0.02], [0.0, -0.02, 0.3]]))
