@@ -27,8 +27,8 @@ class Coefficients(NamedTuple):
     """
 
     start: Any
-    keep: Float[Values, " times"]
-    take: Float[Values, " times"]
+    keep: Any
+    take: Any
 
 
 class Average(abc.ABC):

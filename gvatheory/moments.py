@@ -39,14 +39,15 @@ def split(steps: Steps) -> tuple[Pattern, list[Any]]:
     return pattern, [x for x in entries if not isinstance(x, int)]
 
 
-def _join(pattern: Pattern, data: Any) -> tuple[list[Any], list[list[Any]], list[Any]]:
+def join(pattern: Pattern, data: Any) -> tuple[list[Any], list[list[Any]], list[Any]]:
+    """h, A and B of a step, from `split`."""
     values = iter(data)
     entries = [next(values) if x is None else x for x in pattern]
     n = next(n for n in range(1, len(pattern)) if n * n + 2 * n == len(pattern))
     return entries[:n], [entries[n * (1 + a) : n * (2 + a)] for a in range(n)], entries[-n:]
 
 
-def _product(*factors: Any) -> Any:
+def product(*factors: Any) -> Any:
     """Product of factors of which an integer 0 or 1 is structural: None stands for zero."""
     out = 1
     for factor in factors:
@@ -56,7 +57,7 @@ def _product(*factors: Any) -> Any:
     return out
 
 
-def _total(terms: Any) -> Any:
+def total(terms: Any) -> Any:
     """Sum of terms, None where all are structurally zero."""
     kept = [x for x in terms if x is not None]
     return functools.reduce(lambda x, y: x + y, kept) if kept else None
@@ -117,7 +118,7 @@ def averaged_moments(
         """x_i y_ij, for x per direction (or a number) and y a covariance."""
         if x is None or y is None:
             return None
-        return _product(x[:, None] if not diagonal and jnp.ndim(x) == 1 else x, y)
+        return product(x[:, None] if not diagonal and jnp.ndim(x) == 1 else x, y)
 
     def transpose(y: Any) -> Any:
         return y if diagonal or y is None else y.T
@@ -128,31 +129,29 @@ def averaged_moments(
     def step(state: Any, now: Any) -> tuple[Any, None]:
         means, mean_avg, covs, crosses, cov_avg, weight = state
         entries, keep, take, delta = now
-        point, transition, push = _join(pattern, entries)
+        point, transition, push = join(pattern, entries)
         n = len(point)
         every = range(n)
         cov = {(a, b): covs[a][b - a] if a <= b else transpose(covs[b][a - b]) for a in every for b in every}
         noise_now = noise
         if outputs is not None:
-            second = _total(
-                _product(point[a], point[b], cov[a, b] + outer(means[a], means[b])) for a in every for b in every
+            second = total(
+                product(point[a], point[b], cov[a, b] + outer(means[a], means[b])) for a in every for b in every
             )
             noise_now = regression_noise(noise, curvature, second, outputs, batch_size)
-        f = [
-            [_total((_product(transition[a][b]), _product(push[a], point[b], curvature))) for b in every] for a in every
-        ]
+        f = [[total((product(transition[a][b]), product(push[a], point[b], curvature))) for b in every] for a in every]
         shift = 0.0 if delta is None else delta
-        means = [_dense(_total(_product(f[a][b], means[b]) for b in every), curvature) - shift for a in every]
+        means = [_dense(total(product(f[a][b], means[b]) for b in every), curvature) - shift for a in every]
         mean_avg = keep * (mean_avg - weight * shift) + take * means[0]
         weight = keep * weight + take
-        half = [[_total(left(f[a][b], cov[b, c]) for b in every) for c in every] for a in every]  # Σ_b F_ab P_bc
+        half = [[total(left(f[a][b], cov[b, c]) for b in every) for c in every] for a in every]  # Σ_b F_ab P_bc
         moved = [
             [
                 _dense(
-                    _total(
+                    total(
                         (
                             *(transpose(left(f[b][c], transpose(half[a][c]))) for c in every),
-                            _product(push[a], push[b], noise_now),
+                            product(push[a], push[b], noise_now),
                         )
                     ),
                     noise,
@@ -166,14 +165,14 @@ def averaged_moments(
             # it would add does not decay.
             for a in every:
                 moved[a][0] = 0.5 * (moved[a][0] + moved[a][0].T)
-        to_avg = [_dense(_total(left(f[a][b], crosses[b]) for b in every), noise) for a in every]  # Cov(s_a', S)
+        to_avg = [_dense(total(left(f[a][b], crosses[b]) for b in every), noise) for a in every]  # Cov(s_a', S)
         both = to_avg[0] + transpose(to_avg[0])
         cov_avg = keep**2 * cov_avg + keep * take * both + take**2 * moved[0][0]
         with_first = [moved[0][0], *(transpose(moved[0][a]) for a in range(1, n))]  # Cov(s_a', s_1')
         crosses = [keep * to_avg[a] + take * with_first[a] for a in every]
         return (means, mean_avg, moved, crosses, cov_avg, weight), None
 
-    n = len(_join(pattern, [None] * pattern.count(None))[0])
+    n = len(join(pattern, [None] * pattern.count(None))[0])
     zero = jnp.zeros_like(noise)
     start = jnp.asarray(average.start, dtype=noise.dtype)
     covs = [[zero] * (n - a) for a in range(n)]
