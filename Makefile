@@ -24,9 +24,10 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
 test-all: $(VENV)/.installed-dev $(VENV)/.installed-experts lint
-	$(BIN)/python -m pytest -n 2
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2
 
 bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.theory
 	$(BIN)/python -m benchmarks.rollouts
 
 lint: $(VENV)/.installed-dev

@@ -125,7 +125,7 @@ def test_momentum_variance_is_that_of_the_iteration_itself() -> None:
 @given(k=PRODUCTS, gamma=GAMMAS, coincide=st.sampled_from([None, 0.0, 1e-13, -1e-9]), lag=st.integers(0, 10**6))
 def test_autocorrelation_at_any_lag(k, gamma, coincide, lag) -> None:
     if coincide is not None and k < 1:
-        gamma = k * (1 + coincide)
+        gamma = min(k * (1 + coincide), 1.0)
     a, cov = state_covariance(1 - mp.mpf(k), 0, gamma)
     expected = (a**lag * cov)[2, 2] / cov[2, 2]
     value = float(cf.autocorrelation(lag, k, 1.0, gamma))
@@ -142,7 +142,7 @@ def test_autocorrelation_at_any_lag(k, gamma, coincide, lag) -> None:
 )
 def test_window_factor_is_the_direct_sum(k, gamma, coincide, count, spacing) -> None:
     if coincide is not None and k < 1:
-        gamma = k * (1 + coincide)
+        gamma = min(k * (1 + coincide), 1.0)
     a, cov = state_covariance(1 - mp.mpf(k), 0, gamma)
     hop, ahead, total = a**spacing, cov, mp.mpf(0)
     for j in range(1, count):

@@ -112,3 +112,13 @@ def test_bad_values_are_named() -> None:
         exact_cloning(scalar(), gva.Constant(0.1), gva.EMA(0.1), 5, [1.0, 2.0])
     with pytest.raises(OverflowError, match="moments of order 16 exceed float64 after 400 steps"):
         exact_cloning(scalar(), gva.Constant(0.5), gva.LastIterate(), 400, 1.0)
+
+
+def test_an_exact_variance_may_be_carried_by_runs_too_rare_to_be_seen() -> None:
+    """Batch 1: Var J_H is 3.0e18, and 20,000 runs of SGD see next to nothing of it, while the mean agrees."""
+    system, training = scalar(horizon=5, action_cost=0.0), (*TRAINING, 0.3, 1)
+    exact = exact_cloning(system, *training)
+    run = simulated_cloning(system, *training, trials=20_000, seed=0)
+    assert exact.variance == pytest.approx(3.03e18, rel=0.01)
+    assert run.variance < 10
+    assert abs(run.mean - exact.mean) <= Z * run.standard_errors[1]
