@@ -59,10 +59,10 @@ def data(
         raise ValueError(f"sizes may override {sorted(PRESETS[preset])}, got {sorted(sizes)}")
     axes = {"step_size": np.geomspace(2e-3, 1.2, size["step_sizes"]), "gamma": np.geomspace(2e-3, 1.0, size["rates"])}
     cell = _Cell(size["steps"], size["trials"], seed)
-    coarse = gva.sweep(cell.both, axes, units=_UNITS, progress=progress)
+    coarse = gva.sweep(cell.both, axes, engine="loop", units=_UNITS, progress=progress)
     ends = {"fine_step_size": _edges(axes["step_size"])[[0, -1]], "fine_gamma": (_edges(axes["gamma"])[0], 1.0)}
     fine_axes = {k: np.geomspace(low, high, size["fine"]) for k, (low, high) in ends.items()}
-    fine = gva.sweep(cell.exact, fine_axes, units={f"fine_{k}": v for k, v in _UNITS.items()})
+    fine = gva.sweep(cell.exact, fine_axes, engine="loop", units={f"fine_{k}": v for k, v in _UNITS.items()})
     facts = {"preset": preset, "seed": seed, **size, "dimension": DIMENSION, "curvature": CURVATURE}
     facts |= {"noise_variance": NOISE_VARIANCE, "batch_size": BATCH_SIZE, "radius": RADIUS, "penalty": PENALTY}
     dataset = xr.merge([coarse, fine], combine_attrs="drop_conflicts")

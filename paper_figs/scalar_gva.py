@@ -56,7 +56,7 @@ def data(*, gain_error: float = GAIN_ERROR, trials: int = 2000, seed: int = 0) -
         }
 
     units = {"horizon": "steps", **dict.fromkeys(("std_exact", "std_sampled", "std_low", "std_high"), "x_0²")}
-    dataset = gva.sweep(cell, {"closed_loop": CLOSED_LOOPS, "horizon": HORIZONS}, units=units)
+    dataset = gva.sweep(cell, {"closed_loop": CLOSED_LOOPS, "horizon": HORIZONS}, engine="loop", units=units)
     return dataset.assign_attrs(gain_error=gain_error, trials=trials, seed=seed, function="scalar_gva.data")
 
 

@@ -46,7 +46,7 @@ def test_sign_approximation_is_the_linear_response_of_the_sign() -> None:
 
 @pytest.mark.parametrize("method", ["sign", "adam"])
 def test_approximations_approach_the_real_methods(method) -> None:
-    """Variance within a tenth at a small step; without π/2, or the momentum's 1 − β₁, it would be off by half or more."""
+    """Variance within a tenth at a small step; without π/2 or the momentum's 1 − β₁ it is off by half or more."""
     eta, trials = (0.02, 3000) if method == "sign" else (0.02, 1500)
     steps = 1200 if method == "sign" else 3000
     if method == "sign":
