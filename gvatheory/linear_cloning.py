@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.polynomial import polynomial
 from scipy.linalg import eigh_tridiagonal
-from scipy.special import factorial2
+from scipy.special import binom, factorial2
 
 from gvatheory import validation
 from gvatheory.averaging import Average
@@ -29,7 +29,9 @@ from gvatheory.simulate import simulate
 from gvatheory.validation import Numbers
 
 MAX_DEGREE = 120
-"""Largest degree of J_H² in the gain for which the scalar route is taken: beyond, float64 loses too many digits."""
+"""Largest degree of J_H² in the gain for which the scalar route is taken."""
+
+_BINOMIALS = binom(np.arange(MAX_DEGREE + 1)[:, None], np.arange(MAX_DEGREE + 1))
 
 
 class CloningOutcome(NamedTuple):
@@ -84,7 +86,8 @@ def exact_cloning(
     """E and Var of J_H of the clone, as a function of (η, b, average, T, H).
 
     Scalar system and SGD: exact (see the module), checked against `simulated_cloning` and, in the limit of additive
-    noise, `ScalarLoop`. Otherwise the gain's mean and covariance are exact and its law is taken as Gaussian.
+    noise, `ScalarLoop`. Otherwise, and where rounding would spoil the sixth digit of that variance (field `exact` says
+    so), the gain's mean and covariance are exact and its law is taken as Gaussian.
 
     Args:
         system: whose expert is cloned.
@@ -99,24 +102,36 @@ def exact_cloning(
     problem = cloning_problem(system, label_noise, batch_size)
     law = exact_law(problem, schedule, average, steps, initial_error, method)
     loss = 2.0 * expected_loss(problem, law)
-    reward = _reward_polynomial(system) if problem.dimension == 1 and isinstance(method, SGD | None) else None
-    if reward is None or 2 * (len(reward) - 1) > MAX_DEGREE:
-        moments = GainReward(system)
-        return CloningOutcome(loss, moments.mean(law), moments.variance(law), False)
-    raw = averaged_raw_moments(problem, schedule, average, steps, initial_error, 2 * (len(reward) - 1))
-    mean = float(reward @ raw[: len(reward)])
-    around = reward.copy()
-    around[0] -= mean
-    variance = float(polynomial.polymul(around, around) @ raw)
-    if not (np.isfinite(mean) and np.isfinite(variance)):
-        raise OverflowError(f"moments of J_H exceed float64 at horizon {system.horizon} after {steps} steps")
-    return CloningOutcome(loss, mean, variance, True)
+    if problem.dimension == 1 and isinstance(method, SGD | None):
+        reward = _reward_polynomial(system, float(law.mean[0]))
+        order = 2 * (len(reward) - 1)
+        if order <= MAX_DEGREE:
+            central = averaged_central_moments(problem, schedule, average, steps, initial_error, order)
+            mean, variance, error = _polynomial_moments(reward, central)
+            if not (np.isfinite(mean) and np.isfinite(variance)):
+                raise OverflowError(f"moments of J_H exceed float64 at horizon {system.horizon} after {steps} steps")
+            if error <= 1e-6 * abs(variance) or variance == 0:
+                return CloningOutcome(loss, mean, variance, True)
+    moments = GainReward(system)
+    return CloningOutcome(loss, moments.mean(law), moments.variance(law), False)
 
 
-def _reward_polynomial(system: LinearSystem) -> Float[np.ndarray, " coefficients"]:
-    """J_H of a scalar system as a polynomial in δ = K − K*, lowest power first."""
-    loop = np.array([system.closed_loop[0, 0], system.B[0, 0]])
-    gain = np.array([system.K_expert[0, 0], 1.0])
+def _polynomial_moments(coefficients: np.ndarray, central: np.ndarray) -> tuple[float, float, float]:
+    """Mean and variance of Σ c_j d^j from the central moments of d, and a bound on the variance's rounding error."""
+    n = np.arange(1, len(coefficients))  # the constant adds nothing to the spread
+    with np.errstate(over="ignore", invalid="ignore"):
+        own, products = central[n[:, None] + n], np.outer(central[n], central[n])
+        weights = np.outer(coefficients[n], coefficients[n])
+        mean = float(coefficients[0] + coefficients[n] @ central[n])
+        variance = float(np.sum(weights * (own - products)))
+        size = float(np.sum(np.abs(weights) * (np.abs(own) + np.abs(products))))
+    return mean, variance, 100.0 * np.finfo(float).eps * size
+
+
+def _reward_polynomial(system: LinearSystem, mean: float) -> Float[np.ndarray, " coefficients"]:
+    """J_H of a scalar system as a polynomial in K − K* − mean, lowest power first: no cancellation around a bias."""
+    loop = np.array([system.closed_loop[0, 0] + system.B[0, 0] * mean, system.B[0, 0]])
+    gain = np.array([system.K_expert[0, 0] + mean, 1.0])
     state, total = np.array([system.initial_covariance[0, 0]]), np.zeros(1)
     for _ in range(system.horizon):
         total = polynomial.polyadd(total, state)
@@ -127,28 +142,33 @@ def _reward_polynomial(system: LinearSystem) -> Float[np.ndarray, " coefficients
     return -polynomial.polytrim(polynomial.polymul(cost, total))
 
 
-def _transfer(problem: LinearRegression, step_size: float, order: int) -> Float[np.ndarray, "p s"]:
-    """D with E[e'^p | e] = Σ_s D_ps e^s for one SGD step e' = (1 − ηm) e + ηc, p ≤ order.
+def _transfer(problem: LinearRegression, step_size: float, mean: float, order: int) -> Float[np.ndarray, "p i"]:
+    """D with E[d'^p | d] = Σ_i D_pi d^i, p ≤ order, for one SGD step of d = e − E e, E e = `mean` before it.
 
-    m = Σx²/b ~ (Σ/b) χ²_b, and c given m is N(0, S m/b). Expectations over m by generalised Gauss-Laguerre quadrature,
-    exact for these polynomials and with positive weights.
+    e' = (1 − ηm) e + ηc with m = Σx²/b ~ (Σ/b) χ²_b, and c given m is N(0, S m/b), so that
+    d' = (1 − ηm) d − η (m − Σ) E e + ηc. Expectations over m by generalised Gauss-Laguerre quadrature, exact for these
+    polynomials.
     """
     b = problem.batch_size
     sigma, noise = float(np.ravel(problem.feature_covariance)[0]), float(np.ravel(problem.label_noise)[0])
-    k = np.arange(order // 2 + 1)
+    k = np.arange(order + 1)
     # Golub-Welsch: the weights come out normalised, where those for large b would overflow.
-    nodes, vectors = eigh_tridiagonal(2.0 * k + b / 2.0, np.sqrt(k[1:] * (k[1:] + b / 2.0 - 1.0)))
+    off = k[1:] * (k[1:] + b / 2.0 - 1.0)
+    nodes, vectors = eigh_tridiagonal(2.0 * k + b / 2.0, np.sqrt(off))
     m, weights = 2.0 * sigma / b * nodes, vectors[0] ** 2
+    scale, shift = (1.0 - step_size * m), -step_size * (m - sigma) * mean
+    scales, shifts = scale[:, None] ** k, shift[:, None] ** k  # (nodes, powers)
     out = np.zeros((order + 1, order + 1))
-    for p in range(order + 1):
-        for q in range(0, p + 1, 2):
-            double = factorial2(q - 1) if q else 1.0
-            moment = weights @ ((1.0 - step_size * m) ** (p - q) * (noise / b * m) ** (q // 2))
-            out[p, p - q] = comb(p, q) * step_size**q * double * moment
+    for q in range(0, order + 1, 2):  # the power of ηc, of which odd ones vanish
+        own = weights * step_size**q * (factorial2(q - 1) if q else 1.0) * (noise / b * m) ** (q // 2)
+        pairs = np.einsum("n,ni,nj->ij", own, scales[:, : order + 1 - q], shifts[:, : order + 1 - q])
+        for p in range(q, order + 1):
+            i = np.arange(p - q + 1)
+            out[p, i] += comb(p, q) * _BINOMIALS[p - q, i] * pairs[i, p - q - i]
     return out
 
 
-def averaged_raw_moments(
+def averaged_central_moments(
     problem: LinearRegression,
     schedule: Schedule,
     average: Average,
@@ -156,39 +176,43 @@ def averaged_raw_moments(
     initial_error: Numbers,
     order: int,
 ) -> Float[np.ndarray, " moments"]:
-    """E ẽ_T^p, p = 0..order, of SGD on scalar linear regression: exact, though the law is not Gaussian.
+    """E (ẽ_T − E ẽ_T)^p, p = 0..order, of SGD on scalar linear regression: exact, though the law is not Gaussian.
 
-    E[ẽ^j e^i] for i + j ≤ order is closed under a step: first e moves (see `_transfer`), then ẽ ← keep·ẽ + take·e.
-    Orders one and two are those of `exact_law`; all are checked against simulation.
+    With d = e − E e and d̃ = ẽ − E ẽ, E[d̃^j d^i] for i + j ≤ order is closed under a step: first d moves (see
+    `_transfer`), then d̃ ← keep·d̃ + take·d. The second is `exact_law`'s; all are checked against simulation.
 
     Args:
         problem: one feature, one output.
         schedule, average, steps, initial_error: as in `exact_law`.
-        order: highest power, ≥ 0.
+        order: highest power, from 0 to `MAX_DEGREE`.
 
     Raises:
         ValueError: if the problem is not scalar, or a value out of range.
+        OverflowError: if a moment exceeds float64.
     """
-    validation.integer("order", order, 0)
+    validation.integer("order", order, 0, MAX_DEGREE)
     validation.integer("steps", steps, 0)
     if problem.dimension != 1:
         raise ValueError(f"problem must have one feature and one output, got dimension {problem.dimension}")
-    e0 = float(vector("initial_error", initial_error, 1)[0])
-    start, keep, take = average.coefficients(steps)
+    mean = float(vector("initial_error", initial_error, 1)[0])
+    sigma = float(np.ravel(problem.feature_covariance)[0])
+    _, keep, take = average.coefficients(steps)
     powers = np.arange(order + 1)
     closed = powers[:, None] + powers <= order
-    mixed = closed * np.outer((start * e0) ** powers, e0**powers)  # E[ẽ^j e^i] at [j, i], i + j ≤ order
-    binomials = np.array([[comb(j, k) for k in powers] for j in powers], dtype=np.float64)
+    mixed = np.zeros((order + 1, order + 1))  # E[d̃^j d^i] at [j, i], i + j ≤ order
+    mixed[0, 0] = 1.0
     transfer, last = np.eye(order + 1), None
     with np.errstate(over="ignore", invalid="ignore"):
         for t, eta in enumerate(schedule.step_sizes(steps)):
-            if eta != last:
-                transfer, last = _transfer(problem, float(eta), order), eta
+            if (eta, mean) != last:
+                transfer, last = _transfer(problem, float(eta), mean, order), (eta, mean)
+            mean *= 1.0 - eta * sigma
             moved = np.where(closed, mixed @ transfer.T, 0.0)
             mixed = np.zeros_like(moved)
-            for k in powers:  # ẽ'^j = Σ_k C(j, k) (keep ẽ)^{j−k} (take e')^k
-                share = binomials[k:, k] * keep[t] ** (powers[k:] - k) * take[t] ** k
+            for k in powers:  # d̃'^j = Σ_k C(j, k) (keep d̃)^{j−k} (take d')^k
+                share = _BINOMIALS[k : order + 1, k] * keep[t] ** (powers[k:] - k) * take[t] ** k
                 mixed[k:, : order + 1 - k] += share[:, None] * moved[: order + 1 - k, k:]
+    mixed[:2, 0] = [1.0, 0.0][: order + 1]  # free of rounding
     if not np.all(np.isfinite(mixed[:, 0])):
         raise OverflowError(f"moments of order {order} exceed float64 after {steps} steps")
     return mixed[:, 0]

@@ -5,7 +5,7 @@ import pytest
 
 import gvatheory as gva
 from gvatheory.gain_rewards import GainReward
-from gvatheory.linear_cloning import averaged_raw_moments, cloning_problem, exact_cloning, simulated_cloning
+from gvatheory.linear_cloning import averaged_central_moments, cloning_problem, exact_cloning, simulated_cloning
 from gvatheory.linear_system import LinearSystem
 from tests.budget import Z, assert_mean
 
@@ -23,21 +23,41 @@ def within(outcome, exact, allowed=Z):
 
 
 @pytest.mark.parametrize("batch", [1, 8])
-def test_raw_moments_match_the_exact_law_and_samples(batch) -> None:
+def test_central_moments_match_the_exact_law_and_samples(batch) -> None:
     problem = cloning_problem(scalar(), 0.3, batch)
-    raw = averaged_raw_moments(problem, *TRAINING, 6)
+    central = averaged_central_moments(problem, *TRAINING, 6)
     law = gva.exact_law(problem, *TRAINING)
-    assert raw[0] == pytest.approx(1.0, rel=1e-12)
-    assert raw[1] == pytest.approx(law.mean[0], rel=1e-12)
-    assert raw[2] - raw[1] ** 2 == pytest.approx(law.covariance[0, 0], rel=1e-11)
-    samples = gva.simulate(problem, *TRAINING, 50_000, 1)
-    assert_mean(samples ** np.arange(1, 5), raw[1:5])
+    assert central[0] == pytest.approx(1.0, rel=1e-12)
+    assert central[1] == pytest.approx(0.0, abs=1e-16)
+    assert central[2] == pytest.approx(law.covariance[0, 0], rel=1e-11)
+    samples = gva.simulate(problem, *TRAINING, 50_000, 1) - law.mean
+    assert_mean(samples ** np.arange(1, 5), central[1:5])
 
 
 def test_the_law_of_the_gain_is_not_gaussian() -> None:
     """The fourth cumulant of a small batch is far from zero: the closure by two moments is one."""
-    raw = averaged_raw_moments(cloning_problem(scalar(), 0.3, 1), gva.Constant(0.3), gva.LastIterate(), 200, 0.0, 4)
-    assert raw[4] / raw[2] ** 2 > 3.5
+    moments = averaged_central_moments(
+        cloning_problem(scalar(), 0.3, 1), gva.Constant(0.3), gva.LastIterate(), 200, 0.0, 4
+    )
+    assert moments[4] / moments[2] ** 2 > 3.5
+
+
+@pytest.mark.parametrize(("horizon", "start"), [(10, -1.8), (20, -0.5), (30, -0.5)])
+def test_a_bias_large_against_the_spread_costs_no_digits(horizon, start) -> None:
+    """One nearly Gaussian step of a large batch, against Gauss-Hermite over the exact rewards."""
+    one, batch = np.eye(1), 10**8
+    system = LinearSystem(0.9 * one, one, 0 * one, one, 0.1 * one, one, horizon, 0.2 * one)
+    training = (gva.Constant(1e-3), gva.LastIterate(), 1, start)
+    exact = exact_cloning(system, *training, 1e10, batch)
+    law = gva.exact_law(cloning_problem(system, 1e10, batch), *training)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(150)
+    values = system.rewards((law.mean[0] + law.std[0] * nodes).reshape(-1, 1, 1))
+    weights = weights / weights.sum()
+    mean = weights @ values
+    assert exact.exact
+    assert exact.mean == pytest.approx(mean, rel=1e-6)
+    assert exact.variance == pytest.approx(weights @ (values - mean) ** 2, rel=1e-5)
+    assert exact.loss == 2 * gva.expected_loss(cloning_problem(system, 1e10, batch), law)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +127,7 @@ def test_bad_values_are_named() -> None:
     with pytest.raises(ValueError, match="trials must be an integer at least 2, got 1"):
         simulated_cloning(scalar(), *TRAINING, trials=1, seed=0)
     with pytest.raises(ValueError, match="problem must have one feature and one output, got dimension 2"):
-        averaged_raw_moments(gva.LinearRegression([1.0, 2.0], 1.0), *TRAINING, 2)
+        averaged_central_moments(gva.LinearRegression([1.0, 2.0], 1.0), *TRAINING, 2)
     with pytest.raises(ValueError, match="initial_error must be a number or have shape"):
         exact_cloning(scalar(), gva.Constant(0.1), gva.EMA(0.1), 5, [1.0, 2.0])
     with pytest.raises(OverflowError, match="moments of order 16 exceed float64 after 400 steps"):
