@@ -18,7 +18,7 @@ from gvatheory.learning import stationary_law
 from gvatheory.methods import HeavyBall
 from gvatheory.problems import Modes, NoisyQuadratic, Oracle, Problem, eigenbasis, matrix_root, vector
 from gvatheory.schedules import Schedule
-from gvatheory.validation import Numbers
+from gvatheory.validation import Numbers, Values, namespace
 
 
 def _preconditioned_gradient(parameters: tuple[Array, Array, Array], normals: Array, errors: Array) -> Array:
@@ -31,21 +31,23 @@ class Preconditioned(Problem):
     """A noisy quadratic whose gradients are multiplied by a fixed diagonal: θ_{t+1} = θ_t − η_t P g_t.
 
     With e = P^{1/2} z the iteration is plain SGD on curvature P^{1/2} Λ P^{1/2} and noise P^{1/2} N P^{1/2}/b: exact.
+    Traceable in the preconditioner and the curvature.
 
     Attributes:
         problem: the quadratic.
         preconditioner: diagonal of P, (d,) or a number, all > 0.
 
     Raises:
-        ValueError: if the preconditioner does not fit or is not positive.
+        ValueError: if the problem is no `NoisyQuadratic`, or the preconditioner does not fit or is not positive.
     """
 
     problem: NoisyQuadratic
     preconditioner: Numbers
 
     def __post_init__(self) -> None:
+        _require_quadratic(self.problem)
         values = vector("preconditioner", self.preconditioner, self.dimension)
-        if np.any(values <= 0):
+        if not validation.is_traced(values) and np.any(values <= 0):
             raise ValueError(f"preconditioner must be positive, its smallest entry is {values.min()}")
 
     @property
@@ -54,12 +56,13 @@ class Preconditioned(Problem):
         return self.problem.dimension
 
     def modes(self) -> Modes:
-        root = np.sqrt(vector("preconditioner", self.preconditioner, self.dimension))
-        curvature, noise = _dense_curvature(self.problem), self.problem.noise_covariance()
-        lam, basis = eigenbasis(root[:, None] * curvature * root, self.dimension)
-        basis, inverse = root[:, None] * basis, basis.T / root
-        scaled = inverse * root**2  # takes a gradient to the coordinates
-        return Modes(lam, basis, inverse, scaled @ noise @ scaled.T)
+        preconditioner = vector("preconditioner", self.preconditioner, self.dimension)
+        root = namespace(preconditioner).sqrt(preconditioner)
+        curvature, noise = validation.float64(self.problem.curvature), self.problem.noise_covariance()
+        scaled = root[:, None] * curvature * root if curvature.ndim == 2 else preconditioner * curvature
+        lam, basis = eigenbasis(scaled, self.dimension)
+        to_gradient = basis.T * root
+        return Modes(lam, root[:, None] * basis, basis.T / root, to_gradient @ noise @ to_gradient.T)
 
     def oracle(self) -> Oracle:
         preconditioner = vector("preconditioner", self.preconditioner, self.dimension)
@@ -67,9 +70,15 @@ class Preconditioned(Problem):
         return Oracle(_preconditioned_gradient, parameters, (self.dimension,))
 
 
-def _dense_curvature(problem: NoisyQuadratic) -> Float[np.ndarray, "d d"]:
-    lam, basis = problem.eigenbasis()
-    return (basis * lam) @ basis.T
+def _require_quadratic(problem: object) -> None:
+    if not isinstance(problem, NoisyQuadratic):
+        raise ValueError(f"problem must be a NoisyQuadratic, got {type(problem).__name__}")
+
+
+def _dense_curvature(problem: NoisyQuadratic) -> Float[Values, "d d"]:
+    curvature = validation.float64(problem.curvature)
+    xp = namespace(curvature)
+    return curvature if curvature.ndim == 2 else xp.diag(xp.broadcast_to(curvature, (problem.dimension,)))
 
 
 def _noise_std(problem: NoisyQuadratic) -> Float[np.ndarray, " d"]:
@@ -88,8 +97,9 @@ def sign_sgd_approximation(problem: NoisyQuadratic) -> Preconditioned:
     (Λe)_i²/(6 s_i²). Checked against `simulate_adaptive`; signs as in Bernstein et al. (2018, signSGD).
 
     Raises:
-        ValueError: if a coordinate has no noise.
+        ValueError: if the problem is no `NoisyQuadratic`, or a coordinate has no noise.
     """
+    _require_quadratic(problem)
     std = _noise_std(problem)
     correlation = np.clip(problem.noise_covariance() / np.outer(std, std), -1.0, 1.0)
     np.fill_diagonal(correlation, 1.0)  # rounding there would cost half the digits of the arcsine
@@ -126,8 +136,9 @@ def adam_approximation(
         step_size: constant η at which v is made self-consistent; None freezes it at the optimum.
 
     Raises:
-        ValueError: if a coordinate has no noise, or the step is not stable.
+        ValueError: if the problem is no `NoisyQuadratic`, a coordinate has no noise, or the step is not stable.
     """
+    _require_quadratic(problem)
     validation.real("beta1", beta1, 0.0, 1.0, open_high=True)
     validation.real("epsilon", epsilon, 0.0, np.inf)
     noise, curvature = _noise_std(problem) ** 2, _dense_curvature(problem)
@@ -160,13 +171,19 @@ def simulate_adaptive(
     """Samples of θ̃_T − θ* from the real sign-SGD or Adam (with bias correction), by a loop over steps.
 
     Args:
-        problem, schedule, average, steps, initial_error, trials, seed: as in `simulate`.
+        problem: the quadratic.
+        schedule, average, steps, initial_error: as in `simulate`.
+        trials: number of independent runs, ≥ 1.
+        seed: of the noise, ≥ 0. The samples depend on the number of trials, too: the first of more are others.
         method: "adam" or "sign".
-        beta1, beta2, epsilon: Adam's.
+        beta1, beta2, epsilon: Adam's. A coordinate whose gradients were all zero does not move, with epsilon = 0 too:
+            0/0 counts as 0.
 
     Raises:
-        ValueError: on a value out of range.
+        ValueError: if the problem is no `NoisyQuadratic`, or on a value out of range.
+        OverflowError: if an iterate or a squared gradient leaves the range of float64.
     """
+    _require_quadratic(problem)
     validation.integer("steps", steps, 0)
     validation.integer("trials", trials, 1)
     validation.integer("seed", seed, 0)
@@ -180,14 +197,18 @@ def simulate_adaptive(
     theta = np.tile(vector("initial_error", initial_error, problem.dimension), (trials, 1))
     start, keep, take = average.coefficients(steps)
     averaged, first, second = start * theta, np.zeros_like(theta), np.zeros_like(theta)
-    for t, eta in enumerate(schedule.step_sizes(steps)):
-        gradient: Any = theta @ curvature + rng.standard_normal(theta.shape) @ root
-        if method == "sign":
-            move = np.sign(gradient)
-        else:
-            first = beta1 * first + (1.0 - beta1) * gradient
-            second = beta2 * second + (1.0 - beta2) * gradient**2
-            move = first / (1.0 - beta1 ** (t + 1)) / (np.sqrt(second / (1.0 - beta2 ** (t + 1))) + epsilon)
-        theta = theta - eta * move
-        averaged = keep[t] * averaged + take[t] * theta
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # what overflows is looked for at the end
+        for t, eta in enumerate(schedule.step_sizes(steps)):
+            gradient: Any = theta @ curvature + rng.standard_normal(theta.shape) @ root
+            if method == "sign":
+                move = np.sign(gradient)
+            else:
+                first = beta1 * first + (1.0 - beta1) * gradient
+                second = beta2 * second + (1.0 - beta2) * gradient**2
+                scale = np.sqrt(second / (1.0 - beta2 ** (t + 1))) + epsilon
+                move = np.where((first == 0) & (scale == 0), 0.0, first / (1.0 - beta1 ** (t + 1)) / scale)
+            theta = theta - eta * move
+            averaged = keep[t] * averaged + take[t] * theta
+    if not (np.all(np.isfinite(averaged)) and np.all(np.isfinite(second))):
+        raise OverflowError(f"an iterate or a squared gradient exceeds float64 within {steps} steps")
     return averaged

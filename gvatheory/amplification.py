@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from gvatheory import validation
 from gvatheory.averaging import Average
 from gvatheory.learning import exact_law, expected_loss
 from gvatheory.methods import Method
@@ -69,21 +70,24 @@ def simulated_reward(
 ) -> RewardMoments:
     """The Monte Carlo twin of `exact_reward`: the method is run, the reward evaluated at every sample.
 
-    Standard errors are the plug-in ones: sd/√n for the means, from the fourth moment for the variance.
+    The variance is the unbiased one. Standard errors are the plug-in ones: sd/√n for the means, from the fourth moment
+    for the variance.
 
     Raises:
-        ValueError: as `simulate`.
+        ValueError: for fewer than 2 trials, or as `simulate`.
+        OverflowError: as `simulate`.
     """
+    validation.integer("trials", trials, 2)
     errors = simulate(problem, schedule, average, steps, initial_error, trials, seed, method)
     modes = problem.modes()
     values, fallen = reward.value(errors), reward.fallen(errors).astype(np.float64)
     loss = 0.5 * ((errors @ modes.inverse.T) ** 2) @ modes.curvature
     centred = (values - values.mean()) ** 2
     samples = (values, centred, fallen, loss)
-    spread = [float(v.std() / np.sqrt(trials)) for v in samples]
+    spread = [float(v.std(ddof=1) / np.sqrt(trials)) for v in samples]
     return RewardMoments(
         float(values.mean()),
-        float(values.var()),
+        float(values.var(ddof=1)),
         float(fallen.mean()),
         float(loss.mean()),
         (spread[0], spread[1], spread[2], spread[3]),

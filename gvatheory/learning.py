@@ -5,7 +5,7 @@ covariance from one pass over t (see `moments`). With Gaussian additive noise th
 it is not, and the two moments are exact all the same.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from gvatheory import validation
 from gvatheory._float64 import in_float64
 from gvatheory.averaging import EMA, Average, LastIterate
 from gvatheory.laws import Law
-from gvatheory.methods import SGD, Method, Steps
+from gvatheory.methods import SGD, Method
 from gvatheory.moments import averaged_moments, averaged_moments_jit, padded, split
 from gvatheory.problems import Modes, NoisyQuadratic, Problem, vector
 from gvatheory.schedules import Constant, Schedule
@@ -121,6 +121,7 @@ def expected_loss(problem: Problem, law: Law) -> Any:
     return float(loss)
 
 
+@in_float64
 def stationary_law(
     problem: Problem, step_size: Scalar, average: Average | None = None, method: Method | None = None
 ) -> Law:
@@ -144,6 +145,7 @@ def stationary_law(
 
     Raises:
         ValueError: if the step size is not stable, a curvature is zero, or the average has no stationary law.
+        TypeError: if traced for anything but SGD on a noisy quadratic, or in 32-bit mode.
     """
     match average:
         case None | LastIterate():
@@ -157,8 +159,11 @@ def stationary_law(
     if not validation.is_traced(lam) and np.any(lam <= 0):
         raise ValueError(f"curvature must be positive in every direction, its smallest eigenvalue is {lam.min():g}")
     method = method or SGD()
+    # A burn-in is over long before T → ∞.
     if isinstance(method, SGD) and modes.regression is None and modes.velocity is None:
         return _stationary_sgd(modes, step_size, gamma)
+    if validation.is_traced(step_size, gamma, *jax.tree.leaves(modes[:4]), *vars(method).values()):
+        raise TypeError("stationary_law can be traced for SGD on a noisy quadratic alone; use exact_law at a large T")
     return _stationary_method(modes, step_size, gamma, method)
 
 
@@ -181,61 +186,96 @@ def _stationary_sgd(modes: Modes, step_size: Any, gamma: Any) -> Law:
     return _rotated(modes, xp.zeros_like(lam), cov)
 
 
-def _matrices(steps: Steps, curvature: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """F = A + B hᵀ λ of every direction, (d, n, n), with h (n,) and B (n,), of one step of a method."""
-    flat = [np.ravel(x)[-1] for x in (*steps.point, *(y for row in steps.transition for y in row), *steps.push)]
-    n = len(steps.point)
-    values = np.array(flat, dtype=np.float64)
-    point, transition, push = values[:n], values[n : n + n * n].reshape(n, n), values[n + n * n :]
-    return transition + np.outer(push, point) * curvature[:, None, None], point, push
+class _Moves(NamedTuple):
+    """One step of a method in the coordinates z_1 = s_1, z_a = s_a − s_1, in which small steps do not cancel.
+
+    Attributes:
+        change: G = F − 1 of every direction, (d, n, n). Since rows of A and h sum to one, its first column is λ·push.
+        point: y = point · z, (n,), its first entry one.
+        push: (n,).
+    """
+
+    change: np.ndarray
+    point: np.ndarray
+    push: np.ndarray
 
 
-def _method_at(method: Method, step_size: float) -> Steps:
-    """The method's coefficients at a constant step.
+def _moves(method: Method, step_size: float, curvature: np.ndarray) -> _Moves:
+    """The method at a constant step.
 
     Raises:
-        ValueError: if they change with time, so that nothing is stationary.
+        ValueError: if its coefficients change with time, so that nothing is stationary.
     """
     early, late = (method.steps(np.full(t, float(step_size))) for t in (3, 4))
     for x, y in zip(split(early)[1], split(late)[1], strict=True):
         if np.ravel(x)[-1] != np.ravel(y)[-1]:
             raise ValueError(f"method must have constant coefficients to have a stationary law, got {method!r}")
-    return early
+    point, transition, push = (np.array([np.ravel(x)[-1] for x in _flat(part)], dtype=np.float64) for part in early)
+    n = len(point)
+    to_z = np.eye(n) - np.outer(np.arange(n) > 0, np.arange(n) == 0)
+    push = to_z @ push
+    change = np.zeros((len(curvature), n, n))
+    change[:] = to_z @ transition.reshape(n, n) - np.eye(n)
+    change += np.outer(push, point) * curvature[:, None, None]
+    point[0] = 1.0
+    change[:, :, 0] = push * curvature[:, None]
+    return _Moves(change, point, push)
 
 
-def _pair_operators(f: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """P → F_i P F_jᵀ on row-major vec P, for pairs of directions: (pairs, n², n²)."""
-    n = f.shape[-1]
-    return np.einsum("pab,pcd->pacbd", f[i], f[j]).reshape(-1, n * n, n * n)
+def _flat(part: Any) -> list[Any]:
+    return [y for x in part for y in (x if isinstance(x, tuple) else (x,))]
 
 
-def _radius(matrices: np.ndarray) -> float:
-    return float(np.abs(np.linalg.eigvals(matrices)).max())
+def _settles(change: np.ndarray) -> bool:
+    """Whether 1 + G contracts in every direction, without comparing 1 − k with 1."""
+    n = change.shape[-1]
+    if n == 1:
+        return bool(np.all((change > -2.0) & (change < 0.0)))
+    if n == 2:  # Jury's conditions
+        trace, det = np.trace(change, axis1=1, axis2=2), np.linalg.det(change)
+        return bool(np.all((det > 0) & (4.0 + 2.0 * trace + det > 0) & (trace + det < 0) & (trace + det > -2.0)))
+    g = np.linalg.eigvals(change)
+    return bool(np.all(2.0 * g.real + np.abs(g) ** 2 < 0))
 
 
-def _regression_response(
-    f: np.ndarray, point: np.ndarray, push: np.ndarray, curvature: np.ndarray, batch: int
-) -> tuple[np.ndarray, float]:
-    """Covariances (d, n, n) per unit of tr ΣY + S, and the trace κ they feed back; ∞ if a direction is unstable."""
-    n, every = f.shape[-1], np.arange(len(f))
-    own = np.outer(np.outer(push, push), np.outer(point, point)) * (curvature**2 / batch)[:, None, None]
-    operators = _pair_operators(f, every, every) + own
-    if _radius(operators) >= 1.0:
-        return np.zeros_like(f), np.inf
-    driven = np.outer(push, push).ravel() * (curvature / batch)[:, None]
-    response = np.linalg.solve(np.eye(n * n) - operators, driven[..., None]).reshape(-1, n, n)
-    return response, float(curvature @ np.einsum("a,pab,b->p", point, response, point))
+def _per_noise(moves: _Moves, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Stationary Cov(z_a, z_b) per unit of noise for pairs of directions, (pairs, n, n): −(GP + PGᵀ + GPGᵀ) = bbᵀ."""
+    n = moves.change.shape[-1]
+    left, right, eye = moves.change[i], moves.change[j], np.eye(n)
+    operator = (
+        np.einsum("pab,cd->pacbd", left, eye)
+        + np.einsum("ab,pcd->pacbd", eye, right)
+        + np.einsum("pab,pcd->pacbd", left, right)
+    )
+    driven = np.broadcast_to(np.outer(moves.push, moves.push).reshape(n * n, 1), (len(i), n * n, 1))
+    return np.linalg.solve(-operator.reshape(-1, n * n, n * n), driven).reshape(-1, n, n)
+
+
+def _multiplied(moves: _Moves, curvature: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """In regression: covariances per unit of noise, noise per unit of tr ΣY + S, and the trace κ that this feeds back.
+
+    With y the second moment at the gradient's point per unit of noise, noise n = λ²yn/b + λ(tr ΣY + S)/b. κ = ∞ if a
+    direction alone feeds back more than it gets.
+    """
+    every = np.arange(len(curvature))
+    response = _per_noise(moves, every, every)
+    second = np.einsum("a,pab,b->p", moves.point, response, moves.point)
+    own = curvature**2 * second / batch
+    if np.any(own >= 1.0):
+        return response, own, np.inf
+    noise = curvature / batch / (1.0 - own)
+    return response, noise, float(np.sum(curvature * second * noise))
 
 
 def _is_stable(modes: Modes, step_size: float, method: Method) -> bool:
-    f, point, push = _matrices(_method_at(method, step_size), modes.curvature)
-    if _radius(f) >= 1.0:
+    moves = _moves(method, step_size, modes.curvature)
+    if not _settles(moves.change):
         return False
     if modes.regression is None:
         return True
-    features = len(f) // modes.regression.outputs
-    batch = modes.regression.batch_size
-    return _regression_response(f[:features], point, push, modes.curvature[:features], batch)[1] < 1.0
+    outputs, batch = modes.regression
+    size = len(modes.curvature) // outputs
+    return _multiplied(moves._replace(change=moves.change[:size]), modes.curvature[:size], batch)[2] < 1.0
 
 
 def _stationary_method(modes: Modes, step_size: Any, gamma: Any, method: Method) -> Law:
@@ -250,60 +290,60 @@ def _stationary_method(modes: Modes, step_size: Any, gamma: Any, method: Method)
     if modes.profile is not None and modes.regression is not None:
         raise ValueError("problem must not be a Drifting LinearRegression for a stationary law: use exact_law")
     lam, d = modes.curvature, len(modes.curvature)
-    f, point, push = _matrices(_method_at(method, step_size), lam)
-    n = f.shape[-1]
+    moves = _moves(method, step_size, lam)
+    change, n = moves.change, moves.change.shape[-1]
     noise = np.diag(modes.noise) if modes.noise.ndim == 1 else modes.noise
     if modes.regression is not None:
-        outputs, batch = modes.regression.outputs, modes.regression.batch_size
+        outputs, batch = modes.regression
         size = d // outputs
-        response, kappa = _regression_response(f[:size], point, push, lam[:size], batch)
+        response, per_trace, kappa = _multiplied(moves._replace(change=change[:size]), lam[:size], batch)
         labels = noise[::size, ::size] * batch / lam[0]  # S_kl, read off the first feature's entries S_kl λ_1 / b
-        moved = np.einsum("kl,iab,ij->abkilj", labels / (1.0 - kappa), response, np.eye(size)).reshape(n, n, d, d)
+        unit = response * (per_trace / (1.0 - kappa))[:, None, None]
+        moved = np.einsum("kl,iab,ij->abkilj", labels, unit, np.eye(size)).reshape(n, n, d, d)
     else:
         i, j = (x.ravel() for x in np.indices((d, d)))
-        driven = np.outer(push, push).ravel() * noise.ravel()[:, None]
-        solved = np.linalg.solve(np.eye(n * n) - _pair_operators(f, i, j), driven[..., None])
+        solved = _per_noise(moves, i, j) * noise.ravel()[:, None, None]
         moved = np.moveaxis(solved.reshape(d, d, n, n), (2, 3), (0, 1))
-    # The average: C_a = Cov(s_a, S) = ρ F C + γ P_a1, V = Var S = ρ² V + ργ (D + Dᵀ) + γ² P_11 with D = (F C)_1.
+    # The average: C_a = Cov(z_a, S) = ρ F C + γ P_a1, V = Var S = ρ² V + ργ (D + Dᵀ) + γ² P_11 with D = (F C)_1.
     rho = 1.0 - gamma
-    first = np.moveaxis(moved[:, 0], 0, 1)  # Cov(s_a,i, s_1,j) as (d, n, d)
-    cross = np.linalg.solve(np.eye(n) - rho * f, gamma * first)
-    to_avg = np.einsum("ib,ibj->ij", f[:, 0], cross)
+    first = np.moveaxis(moved[:, 0], 0, 1)  # Cov(z_a,i, z_1,j) as (d, n, d)
+    cross = np.linalg.solve(gamma * np.eye(n) - rho * change, gamma * first)
+    to_avg = cross[:, 0] + np.einsum("ib,ibj->ij", change[:, 0], cross)
     cov = (rho * (to_avg + to_avg.T) + gamma * moved[0, 0]) / (2.0 - gamma)
     mean = np.zeros(d)
     if modes.velocity is not None and modes.profile is not None:
         shift = modes.velocity * float(modes.profile(0.0))
-        lag = np.linalg.solve(np.eye(n) - f, np.broadcast_to(-shift[:, None, None], (d, n, 1)))[:, 0, 0]
+        lag = np.linalg.solve(change, np.eye(n)[:, :1] * shift[:, None, None])[:, 0, 0]
         mean = lag - rho / gamma * shift
     return _rotated(modes, mean, cov)
 
 
 def _largest_stable(modes: Modes, method: Method) -> float:
+    moving = modes.curvature > 0
+    modes = modes._replace(curvature=modes.curvature[moving])
     high = 1.0 / float(modes.curvature.max())
     while _is_stable(modes, high, method):
         high *= 2.0
     low = high
     while not _is_stable(modes, low, method):
         low *= 0.5
-        if low < 1e-12 * high:
-            return 0.0
+        if low < 1e-30 * high:
+            raise ValueError(f"method must be stable for some step size, but {method!r} is not on this problem")
     value = brentq(lambda x: 0.5 - _is_stable(modes, float(x), method), low, high, xtol=1e-300, rtol=np.float64(1e-14))
     return float(value)  # pyright: ignore[reportArgumentType]
 
 
 def largest_stable_step_size(problem: Problem, method: Method | None = None) -> float:
-    """Supremum of the constant steps at which the iterates have a stationary second moment.
+    """Supremum of the constant steps at which the iterates have a stationary second moment; flat directions aside.
 
-    Bisection on the spectral radius of the second-moment recursion. SGD on a quadratic: 2/λ_max. SGD in regression:
+    Bisection on the stability of the second-moment recursion. SGD on a quadratic: 2/λ_max. SGD in regression:
     the root of κ(η) = Σ_i ηλ_i/(b(2 − ηλ_i(1+1/b))) = 1 below 2/(λ_max(1+1/b)), smaller for small batches
     (theory section 3). Heavy ball: 2(1+μ)/λ_max; Nesterov: 2(1+μ)/((1+2μ)λ_max) for μ ≥ −1/3.
 
     Raises:
-        ValueError: if the problem has no positive curvature.
+        ValueError: if the problem has no positive curvature, or no step is stable.
     """
     modes = problem.modes()
     if not np.any(modes.curvature > 0):
         raise ValueError("curvature must be positive in some direction for a largest stable step size")
-    moving = modes.curvature > 0
-    kept = modes._replace(curvature=modes.curvature[moving])
-    return _largest_stable(kept, method or SGD())
+    return _largest_stable(modes, method or SGD())

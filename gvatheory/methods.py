@@ -111,14 +111,24 @@ class ScheduleFree(Method):
         validation.real("weight_power", self.weight_power, 0.0, float("inf"))
 
     def kernel(self, step_sizes: Float[Values, " times"]) -> Float[Values, " times"]:
-        """Weights of z_1, ..., z_T in x_T, (T,); they sum to one."""
-        weights = step_sizes**self.weight_power
-        return weights / weights.sum()
+        """Weights of z_1, ..., z_T in x_T, (T,); they sum to one. If no step moves, z_T has it all."""
+        weights = self._weights(step_sizes)
+        xp = namespace(weights)
+        total = weights.sum()
+        return xp.where(
+            total > 0, weights / xp.where(total > 0, total, 1.0), xp.arange(1, len(weights) + 1) == len(weights)
+        )
+
+    def _weights(self, step_sizes: Float[Values, " times"]) -> Any:
+        """(η_t / max η)^p: powers of the steps alone may underflow."""
+        xp = namespace(step_sizes, self.weight_power)
+        largest = xp.max(step_sizes, initial=0.0)
+        return (step_sizes / xp.where(largest > 0, largest, 1.0)) ** self.weight_power
 
     def steps(self, step_sizes: Float[Values, " times"]) -> Steps:
         beta = self.interpolation
         xp = namespace(step_sizes, self.weight_power)
-        weights = step_sizes**self.weight_power
+        weights = self._weights(step_sizes)
         total = xp.cumsum(weights)
         share = xp.where(total > 0, weights / xp.where(total > 0, total, 1.0), 1.0)  # until a step moves, x = z
         return Steps((beta, 1.0 - beta), ((1.0 - share, share), (0, 1)), (-share * step_sizes, -step_sizes))

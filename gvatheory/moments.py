@@ -35,6 +35,7 @@ Pattern = tuple[int | None, ...]
 def split(steps: Steps) -> tuple[Pattern, list[Any]]:
     """The structure of a method and its data: entries that are the integers 0 and 1 are compiled in."""
     entries = [*steps.point, *(x for row in steps.transition for x in row), *steps.push]
+    entries = [x if not isinstance(x, int) or x in (0, 1) else float(x) for x in entries]
     pattern = tuple(x if isinstance(x, int) else None for x in entries)
     return pattern, [x for x in entries if not isinstance(x, int)]
 

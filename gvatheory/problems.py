@@ -70,10 +70,11 @@ class Problem(abc.ABC):
 
 def matrix_root(covariance: np.ndarray) -> np.ndarray:
     """R with RᵀR = covariance, for rows of standard normals multiplied by R on the right; (d,) in, (d,) out."""
+    xp = namespace(covariance)
     if covariance.ndim == 1:
-        return np.sqrt(covariance)
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.clip(values, 0.0, None))).T
+        return xp.sqrt(covariance)
+    values, vectors = xp.linalg.eigh(covariance)
+    return (vectors * xp.sqrt(xp.clip(values, 0.0, None))).T
 
 
 def _apply(rows: Array, matrix: Array) -> Array:
@@ -161,13 +162,18 @@ class NoisyQuadratic(Problem):
 
 
 def eigenbasis(matrix: Numbers, dimension: int) -> tuple[Float[Values, " d"], Float[Values, "d d"]]:
-    """Eigenvalues (d,), at least zero, and eigenvectors (d, d) of a PSD matrix, a (d,) diagonal or a number."""
+    """Eigenvalues (d,), at least zero, and eigenvectors (d, d) of a PSD matrix, a (d,) diagonal or a number.
+
+    Eigenvalues of a matrix that are lost in its rounding are zero. Derivatives in a traced matrix with equal
+    eigenvalues are NaN, as those of `eigh` are.
+    """
     lam = validation.float64(matrix)
     xp = namespace(lam)
     if lam.ndim < 2:
         return xp.broadcast_to(lam, (dimension,)) + 0.0, np.eye(dimension)
     values, vectors = xp.linalg.eigh(lam)
-    return xp.clip(values, 0.0, None), vectors
+    rounding = dimension * np.finfo(float).eps * xp.max(xp.abs(values))  # a flat direction comes out as one such
+    return xp.where(values > rounding, values, 0.0), vectors
 
 
 def _regression_gradient(parameters: tuple[Array, Array], normals: Array, errors: Array) -> Array:
@@ -246,7 +252,7 @@ class LinearRegression(Problem):
         outputs, features = self._sizes
         covariance = validation.float64(self.feature_covariance)
         if covariance.ndim < 2:
-            covariance = np.broadcast_to(covariance, (features,))
+            covariance = namespace(covariance).broadcast_to(covariance, (features,))
         roots = (matrix_root(covariance), matrix_root(self._label_covariance()))
         return Oracle(_regression_gradient, roots, (self.batch_size, features + outputs))
 
@@ -272,8 +278,10 @@ class Drifting(Problem):
     profile: Schedule = dataclasses.field(default_factory=lambda: Constant(1.0))
 
     def __post_init__(self) -> None:
-        if isinstance(self.problem, Drifting):
-            raise ValueError("problem must not be Drifting itself")
+        if not isinstance(self.problem, Problem) or isinstance(self.problem, Drifting):
+            raise ValueError(f"problem must be a Problem that is not Drifting itself, got {self.problem!r}")
+        if not isinstance(self.profile, Schedule):
+            raise ValueError(f"profile must be a Schedule, got {self.profile!r}")
         vector("velocity", self.velocity, self.dimension)
 
     @property

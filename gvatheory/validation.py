@@ -36,8 +36,8 @@ def is_traced(*values: Any) -> bool:
 
 
 def float64(value: Any) -> Any:
-    """`value` as a float64 NumPy array; JAX values stay as they are, so that they can be differentiated."""
-    return value if isinstance(value, jax.Array) else np.asarray(value, dtype=np.float64)
+    """`value` as a float64 NumPy array; tracers stay as they are, so that they can be differentiated."""
+    return value if is_traced(value) else np.asarray(value, dtype=np.float64)
 
 
 def real(name: str, value: Any, low: float, high: float, *, open_low: bool = False, open_high: bool = False) -> None:
@@ -86,9 +86,11 @@ def array(name: str, value: Any, max_ndim: int) -> Any:
     if is_traced(value):
         return value
     try:
+        if np.iscomplexobj(value):
+            raise TypeError
         out = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} must be numeric, got {value!r}") from None
+        raise ValueError(f"{name} must be real numbers, got {value!r}") from None
     if out.ndim > max_ndim:
         raise ValueError(f"{name} must have at most {max_ndim} dimensions, got shape {out.shape}")
     if not np.all(np.isfinite(out)):

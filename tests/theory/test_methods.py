@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gvatheory as gva
+from gvatheory.methods import Steps
 from tests.budget import assert_mean
 
 METHODS = st.one_of(
@@ -231,6 +232,67 @@ def test_largest_stable_step_sizes() -> None:
             gva.stationary_law(gva.LinearRegression(lams, 1.0, batch), 1.01 * limit, None, method)
 
 
+@pytest.mark.parametrize("k", [1e-3, 1e-9, 1e-15, 1e-30])
+def test_small_steps_cost_no_digits(k: float) -> None:
+    for nesterov, method in ((False, gva.HeavyBall(0.9)), (True, gva.Nesterov(0.9))):
+        law = gva.stationary_law(gva.NoisyQuadratic(1.0, 1.0), k, gva.EMA(0.01), method)
+        expected = gva.closed_forms.momentum_variance(k, 1.0, 1.0, 0.9, nesterov)
+        expected *= gva.closed_forms.momentum_ema_factor(k, 1.0, 0.9, 0.01, nesterov)
+        assert law.covariance[0, 0] == pytest.approx(expected, rel=1e-12, abs=0.0)
+    kappa = k / (4 * (2 - 1.25 * k))
+    regression = gva.stationary_law(gva.LinearRegression(1.0, 1.0, 4), k)
+    assert regression.covariance[0, 0] == pytest.approx(kappa / (1 - kappa), rel=1e-12, abs=0.0)
+    lag = gva.stationary_law(gva.Drifting(gva.NoisyQuadratic(1.0, 1.0), 1.0), k, None, gva.HeavyBall(0.5)).mean[0]
+    assert lag == pytest.approx(-0.5 / k, rel=1e-12)  # momentum multiplies the step by 1/(1 − μ)
+
+
+def test_flat_directions_do_not_bound_the_step() -> None:
+    for seed in range(8):
+        root = np.random.default_rng(seed).normal(size=(4, 2))
+        hessian = 0.5 * (root @ root.T + (root @ root.T).T)
+        largest = np.linalg.eigvalsh(hessian).max()
+        assert gva.largest_stable_step_size(gva.NoisyQuadratic(hessian, 1.0)) == pytest.approx(2 / largest, rel=1e-9)
+        assert gva.largest_stable_step_size(gva.LinearRegression(hessian, 1.0, 3)) > 0.3 / largest
+        with pytest.raises(ValueError, match="curvature must be positive in every direction"):
+            gva.stationary_law(gva.NoisyQuadratic(hessian, 1.0), 0.1 / largest)
+    tiny = gva.NoisyQuadratic([1.0, 1e-17], 1.0)
+    assert gva.largest_stable_step_size(tiny, gva.HeavyBall(0.5)) == pytest.approx(3.0, rel=1e-9)
+
+
+def test_jax_arrays_in_single_precision_are_numbers_too() -> None:
+    single = jax.numpy.array([1.0, 0.5])
+    problem = gva.NoisyQuadratic(single, single)
+    law = gva.exact_law(problem, gva.Constant(jax.numpy.array(0.5)), gva.EMA(0.1), 7, single)
+    plain = gva.exact_law(gva.NoisyQuadratic([1.0, 0.5], [1.0, 0.5]), gva.Constant(0.5), gva.EMA(0.1), 7, [1.0, 0.5])
+    np.testing.assert_allclose(law.covariance, plain.covariance, rtol=1e-12)
+    assert law.covariance.dtype == np.float64
+
+
+def test_a_structural_entry_is_zero_or_one_and_no_other_integer() -> None:
+    class Doubled(gva.Method):
+        def steps(self, step_sizes):
+            return Steps((1, 0), ((2, -1), (1, 0)), (-step_sizes, 0))
+
+    class InFloats(gva.Method):
+        def steps(self, step_sizes):
+            return Steps((1.0, 0.0), ((2.0, -1.0), (1.0, 0.0)), (-step_sizes, 0.0))
+
+    laws = [
+        gva.exact_law(gva.NoisyQuadratic(0.5, 1.0), gva.Constant(0.2), gva.EMA(0.3), 9, 1.0, method)
+        for method in (Doubled(), InFloats())
+    ]
+    assert laws[0].mean[0] == pytest.approx(laws[1].mean[0], rel=1e-12)
+    assert laws[0].covariance[0, 0] == pytest.approx(laws[1].covariance[0, 0], rel=1e-12)
+
+
+def test_single_precision_follows_double_without_noise() -> None:
+    """Long memory, where (1 − γ) S would lose a tenth of a per cent to rounding."""
+    problem = gva.NoisyQuadratic(1e-3, 0.0)
+    run = gva.simulate(problem, gva.Constant(1.0), gva.EMA(1e-4), 20_000, 1.0, 1, 0, precision="float32")
+    exact = gva.exact_law(problem, gva.Constant(1.0), gva.EMA(1e-4), 20_000, 1.0).mean[0]
+    assert run[0, 0] == pytest.approx(exact, rel=3e-5)
+
+
 def test_schedule_free_kernel_and_special_cases() -> None:
     """β = 0 is SGD with a uniform average of z_1, ..., z_T; β = 1 takes its gradients at the average."""
     problem, steps = gva.NoisyQuadratic([0.2, 1.0], 1.0), 30
@@ -240,6 +302,12 @@ def test_schedule_free_kernel_and_special_cases() -> None:
     np.testing.assert_allclose(law.covariance, polyak.covariance, rtol=1e-12)
     kernel = gva.ScheduleFree(0.9, 2.0).kernel(np.array([0.1, 0.2, 0.3]))
     np.testing.assert_allclose(kernel, np.array([1, 4, 9]) / 14)
+    np.testing.assert_array_equal(gva.ScheduleFree().kernel(np.zeros(3)), [0, 0, 1])
+    laws = [
+        gva.exact_law(problem, gva.Constant(1e-3), gva.LastIterate(), steps, 1.0, gva.ScheduleFree(0.9, power))
+        for power in (2.0, 200.0)  # 1e-3 to the 200 underflows; a constant step weighs all alike, whatever the power
+    ]
+    np.testing.assert_allclose(laws[0].covariance, laws[1].covariance, rtol=1e-12)
 
 
 def test_derivatives_through_the_exact_law() -> None:
@@ -300,7 +368,10 @@ def test_noise_is_shared_and_does_not_depend_on_the_number_of_trials() -> None:
         ),
         (lambda: gva.LinearRegression(1.0, -1.0), "label_noise must be non-negative"),
         (lambda: gva.Drifting(gva.NoisyQuadratic([1.0, 2.0], 1.0), [1.0, 2.0, 3.0]), "velocity must be a number or"),
-        (lambda: gva.Drifting(gva.Drifting(gva.NoisyQuadratic(1.0, 1.0), 1.0), 1.0), "problem must not be Drifting"),
+        (
+            lambda: gva.Drifting(gva.Drifting(gva.NoisyQuadratic(1.0, 1.0), 1.0), 1.0),
+            "problem must be a Problem that is not Drifting itself",
+        ),
         (
             lambda: gva.stationary_law(gva.NoisyQuadratic(1.0, 1.0), 0.1, None, gva.ScheduleFree()),
             "method must have constant coefficients",
