@@ -8,7 +8,6 @@ and may grow without bound while the variance settles.) In the matrix case the g
 `GainReward`: a Gaussian closure.
 """
 
-from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -142,30 +141,43 @@ def _reward_polynomial(system: LinearSystem, mean: float) -> Float[np.ndarray, "
     return -polynomial.polytrim(polynomial.polymul(cost, total))
 
 
-def _transfer(problem: LinearRegression, step_size: float, mean: float, order: int) -> Float[np.ndarray, "p i"]:
-    """D with E[d'^p | d] = Σ_i D_pi d^i, p ≤ order, for one SGD step of d = e − E e, E e = `mean` before it.
+class _Transfer(NamedTuple):
+    """D with E[d'^p | d] = Σ_i D_pi d^i, p ≤ order, for one SGD step of d = e − E e.
 
     e' = (1 − ηm) e + ηc with m = Σx²/b ~ (Σ/b) χ²_b, and c given m is N(0, S m/b), so that
-    d' = (1 − ηm) d − η (m − Σ) E e + ηc. Expectations over m by generalised Gauss-Laguerre quadrature, exact for these
-    polynomials.
+    d' = (1 − ηm) d − η (m − Σ) E e + ηc. D_pi is a polynomial in E e.
+
+    Attributes:
+        terms: (order/2 + 1, order + 1, order + 1), by the power 2q of ηc, p and i.
+        powers: of E e in each term.
     """
+
+    terms: np.ndarray
+    powers: np.ndarray
+
+    def at(self, mean: float) -> np.ndarray:
+        """D where E e = `mean`."""
+        return np.sum(self.terms * mean**self.powers, axis=0)
+
+
+def _transfer(problem: LinearRegression, step_size: float, order: int) -> _Transfer:
+    """Expectations over m by generalised Gauss-Laguerre quadrature, exact for these polynomials."""
     b = problem.batch_size
     sigma, noise = float(np.ravel(problem.feature_covariance)[0]), float(np.ravel(problem.label_noise)[0])
     k = np.arange(order + 1)
     # Golub-Welsch: the weights come out normalised, where those for large b would overflow.
-    off = k[1:] * (k[1:] + b / 2.0 - 1.0)
-    nodes, vectors = eigh_tridiagonal(2.0 * k + b / 2.0, np.sqrt(off))
+    nodes, vectors = eigh_tridiagonal(2.0 * k + b / 2.0, np.sqrt(k[1:] * (k[1:] + b / 2.0 - 1.0)))
     m, weights = 2.0 * sigma / b * nodes, vectors[0] ** 2
-    scale, shift = (1.0 - step_size * m), -step_size * (m - sigma) * mean
-    scales, shifts = scale[:, None] ** k, shift[:, None] ** k  # (nodes, powers)
-    out = np.zeros((order + 1, order + 1))
-    for q in range(0, order + 1, 2):  # the power of ηc, of which odd ones vanish
+    scales, shifts = (1.0 - step_size * m)[:, None] ** k, (-step_size * (m - sigma))[:, None] ** k  # (nodes, powers)
+    even = np.arange(0, order + 1, 2)  # powers of ηc, of which odd ones vanish
+    powers = k[:, None] - even[:, None, None] - k  # p − 2q − i
+    terms = np.zeros(powers.shape)
+    for n, q in enumerate(even):
         own = weights * step_size**q * (factorial2(q - 1) if q else 1.0) * (noise / b * m) ** (q // 2)
-        pairs = np.einsum("n,ni,nj->ij", own, scales[:, : order + 1 - q], shifts[:, : order + 1 - q])
-        for p in range(q, order + 1):
-            i = np.arange(p - q + 1)
-            out[p, i] += comb(p, q) * _BINOMIALS[p - q, i] * pairs[i, p - q - i]
-    return out
+        pairs = np.einsum("n,ni,nj->ij", own, scales, shifts)
+        p, i = np.nonzero(powers[n] >= 0)
+        terms[n, p, i] = _BINOMIALS[p, q] * _BINOMIALS[p - q, i] * pairs[i, p - q - i]
+    return _Transfer(terms, np.maximum(powers, 0))
 
 
 def averaged_central_moments(
@@ -201,13 +213,13 @@ def averaged_central_moments(
     closed = powers[:, None] + powers <= order
     mixed = np.zeros((order + 1, order + 1))  # E[d̃^j d^i] at [j, i], i + j ≤ order
     mixed[0, 0] = 1.0
-    transfer, last = np.eye(order + 1), None
+    transfer, last = _transfer(problem, 0.0, order), 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         for t, eta in enumerate(schedule.step_sizes(steps)):
-            if (eta, mean) != last:
-                transfer, last = _transfer(problem, float(eta), mean, order), (eta, mean)
+            if eta != last:
+                transfer, last = _transfer(problem, float(eta), order), eta
+            moved = np.where(closed, mixed @ transfer.at(mean).T, 0.0)
             mean *= 1.0 - eta * sigma
-            moved = np.where(closed, mixed @ transfer.T, 0.0)
             mixed = np.zeros_like(moved)
             for k in powers:  # d̃'^j = Σ_k C(j, k) (keep d̃)^{j−k} (take d')^k
                 share = _BINOMIALS[k : order + 1, k] * keep[t] ** (powers[k:] - k) * take[t] ** k

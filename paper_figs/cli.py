@@ -83,7 +83,7 @@ class Sweep:
         from neural.runs import save_dataset
         from paper_figs.progress import stage_bars
 
-        validation.integer("trials", self.trials, 0)
+        validation.integer("trials", self.trials, 2 if self.trials else 0)
         validation.integer("dimension", self.dimension, 1)
         if self.out.is_dir():
             raise ValueError(f"out must be a file to write, {self.out} is a directory")
