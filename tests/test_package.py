@@ -1,5 +1,6 @@
 """What importing the theory may cost, and what the command line promises."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import gvatheory as gva
 from paper_figs.cli import main
 
 
@@ -111,3 +113,18 @@ def test_the_clone_command_is_the_demos_experiment() -> None:
     from paper_figs.cli import Clone
 
     assert Clone(seed=3).experiment().describe() == CloningExperiment(learner=Learner(seed=3)).describe()
+
+
+def test_every_public_name_of_the_theory_is_documented() -> None:
+    def undocumented(owner: str, thing: object) -> list[str]:
+        text = inspect.getdoc(thing) or ""
+        name = owner.rsplit(".", 1)[-1]
+        own = [] if text and not text.startswith(f"{name}(") else [owner]  # a dataclass's own is its signature
+        if inspect.isclass(thing):
+            for member, value in vars(thing).items():
+                if not member.startswith("_") and (inspect.isfunction(value) or isinstance(value, property)):
+                    own += undocumented(f"{owner}.{member}", getattr(thing, member))
+        return own
+
+    missing = [name for public in gva.__all__ for name in undocumented(public, getattr(gva, public))]
+    assert missing == []
