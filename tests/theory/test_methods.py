@@ -232,6 +232,14 @@ def test_largest_stable_step_sizes() -> None:
             gva.stationary_law(gva.LinearRegression(lams, 1.0, batch), 1.01 * limit, None, method)
 
 
+def test_simulation_keeps_averages_that_are_plain_sums() -> None:
+    """Signed weights are no recursion θ̃ ← (1 − γ) θ̃ + γ θ; without noise both routes give one number."""
+    weights = gva.FixedWeights([0.5, -0.3, 0.0, 0.9, -0.6, 0.5])
+    arguments = (gva.NoisyQuadratic([0.2, 1.0], 0.0), gva.Constant(0.3), weights, 5, [1.0, -2.0])
+    run = gva.simulate(*arguments, 2, 0, gva.HeavyBall(0.4))
+    np.testing.assert_allclose(run[1], gva.exact_law(*arguments, gva.HeavyBall(0.4)).mean, rtol=1e-12)
+
+
 @pytest.mark.parametrize("k", [1e-3, 1e-9, 1e-15, 1e-30])
 def test_small_steps_cost_no_digits(k: float) -> None:
     for nesterov, method in ((False, gva.HeavyBall(0.9)), (True, gva.Nesterov(0.9))):
@@ -251,6 +259,7 @@ def test_flat_directions_do_not_bound_the_step() -> None:
         root = np.random.default_rng(seed).normal(size=(4, 2))
         hessian = 0.5 * (root @ root.T + (root @ root.T).T)
         largest = np.linalg.eigvalsh(hessian).max()
+        assert np.sum(gva.NoisyQuadratic(hessian, 1.0).eigenbasis()[0] == 0.0) == 2
         assert gva.largest_stable_step_size(gva.NoisyQuadratic(hessian, 1.0)) == pytest.approx(2 / largest, rel=1e-9)
         assert gva.largest_stable_step_size(gva.LinearRegression(hessian, 1.0, 3)) > 0.3 / largest
         with pytest.raises(ValueError, match="curvature must be positive in every direction"):
