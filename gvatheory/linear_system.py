@@ -18,6 +18,7 @@ from scipy.linalg import solve_discrete_lyapunov
 
 from gvatheory import validation
 from gvatheory.laws import Law
+from gvatheory.problems import matrix_root
 
 _CHUNK = 4096  # gains advanced together: small enough to stay in cache
 
@@ -325,18 +326,17 @@ def rollout_rewards(
     K, steps = system.gain("K", K), system.steps(horizon)
     rng = np.random.default_rng(seed)
 
-    def draw(covariance: np.ndarray) -> np.ndarray:
-        values, vectors = np.linalg.eigh(covariance)
-        root = vectors * np.sqrt(np.clip(values, 0.0, None))
-        return rng.standard_normal((episodes, system.state_size)) @ root.T
+    def draw(root: np.ndarray) -> np.ndarray:
+        return rng.standard_normal((episodes, system.state_size)) @ root
 
-    state, total = draw(system.initial_covariance), np.zeros(episodes)
+    process = None if system.process_noise is None else matrix_root(system.process_noise)
+    state, total = draw(matrix_root(system.initial_covariance)), np.zeros(episodes)
     for _ in range(steps):
         action = state @ K.T
         total -= np.sum((state @ system.Q) * state, axis=1) + np.sum((action @ system.R) * action, axis=1)
         state = state @ system.A.T + action @ system.B.T
-        if system.process_noise is not None:
-            state += draw(system.process_noise)
+        if process is not None:
+            state += draw(process)
     return total
 
 
