@@ -6,6 +6,7 @@ the same checks must refute: a check that accepts a false statement has no say a
 """
 
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
+from proofs_check.pictures import Picture, Series
 from proofs_check.registry import propositions
 from proofs_check.results import CheckResult, MutantResult, Result, passed, table, to_json
 from proofs_check.runner import run
@@ -16,8 +17,10 @@ __all__ = [
     "Mutant",
     "MutantResult",
     "Outcome",
+    "Picture",
     "Proposition",
     "Result",
+    "Series",
     "Setup",
     "Trial",
     "passed",

@@ -15,6 +15,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
+from proofs_check.pictures import Picture
+
 CheckKind = Literal["algebra", "numbers", "simulation"]
 MutantKind = Literal["constant", "exponent", "sign", "hypothesis"]
 C = TypeVar("C")
@@ -148,6 +150,9 @@ class Proposition(Generic[C]):
         claim: the statement as a value, a frozen dataclass.
         checks: at least one; names are unique.
         mutants: at least three; each changes one field of the claim.
+        corrections: where the design's wording or the source's turned out false: what was said, what is true instead,
+            and the counterexample, one per entry. Each is refuted by a mutant or kept as an instance in a check.
+        picture: seed -> the bound against the truth, where that says more than a margin.
 
     Raises:
         ValueError: if the checks or mutants are too few, ambiguous, or do not change the claim.
@@ -165,6 +170,8 @@ class Proposition(Generic[C]):
     claim: C
     checks: tuple[Check[C], ...]
     mutants: tuple[Mutant[C], ...]
+    corrections: tuple[str, ...] = ()
+    picture: Callable[[int], Picture] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a row that could not be run or whose mutants would be the claim itself."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from proofs_check import filters
+from proofs_check import filters, rational_matrices, sequential
 from proofs_check.budget import (
     ASSERTION_RATE,
     FAMILY_RATE,
@@ -21,6 +21,7 @@ from proofs_check.budget import (
 )
 from proofs_check.gaussian_moments import expected_squares, quadrature_squares, scalar_moments
 from proofs_check.judging import at_least, at_most, inside, worst
+from proofs_check.pictures import series
 
 
 def test_budget_adds_up():
@@ -103,3 +104,57 @@ def test_simulated_errors_cover_the_recursions():
         low, high = filters.squared_error_interval(errors, ASSERTION_RATE)
         assert low < value < high
         assert high / low < 1.2
+
+
+def test_exact_definiteness_and_eigenvalue_bound():
+    rng = np.random.default_rng(0)
+    for size in (1, 3, 6):
+        root = rng.standard_normal((size, size))
+        gram = rational_matrices.exact(np.round(root @ root.T, 6))
+        gram = (gram + gram.T) / 2
+        floor = rational_matrices.smallest_eigenvalue_above(gram)
+        smallest = np.linalg.eigvalsh(gram.astype(float))[0]
+        assert float(floor) == pytest.approx(smallest, abs=1e-12 * float(gram.max()))
+        shifted = gram - Fraction(float(smallest) + 1e-9) * rational_matrices.identity(size)
+        assert not rational_matrices.positive_definite(shifted)
+    # Singular by a margin below every float's rounding: exact arithmetic sees it.
+    tiny = Fraction(1, 10**40)
+    edge = np.array([[Fraction(1), Fraction(1)], [Fraction(1), 1 + tiny]], dtype=object)
+    assert rational_matrices.positive_definite(edge)
+    edge[1, 1] -= 2 * tiny
+    assert not rational_matrices.positive_definite(edge)
+    with pytest.raises(ValueError, match="symmetric"):
+        rational_matrices.pivots(rational_matrices.exact([[1, 2], [3, 4]]))
+
+
+def test_sampling_stops_when_decided_and_its_intervals_hold_together():
+    def interval(samples: np.ndarray, rate: float) -> tuple[float, float]:
+        return gaussian_mean_interval(float(samples.mean()), samples.size, 1.0, rate)
+
+    rng = np.random.default_rng(1)
+    easy = sequential.sample_until(lambda n: 1 + rng.standard_normal(n), interval, sequential.beside(0.0), 1e-6, 100)
+    assert easy.decided
+    assert easy.count == 100
+    stuck = sequential.sample_until(rng.standard_normal, interval, sequential.narrow(1e-9), 1e-6, 100, 777)
+    assert not stuck.decided
+    assert stuck.count == 777
+    # At rate 1/5 no more than a fifth of the runs may ever exclude the truth, though they look up to eight times.
+    looks = [
+        sequential.sample_until(rng.standard_normal, interval, sequential.beside(0.0), 0.2, 10, 1280).interval
+        for _ in range(1000)
+    ]
+    missed = sum(not low <= 0 <= high for low, high in looks)
+    assert missed > 0
+    assert binomial_interval(missed, 1000, 1e-9)[0] <= 0.2
+    with pytest.raises(ValueError, match="first"):
+        sequential.sample_until(rng.standard_normal, interval, sequential.narrow(1.0), 0.1, 1)
+
+
+def test_series_refuses_what_cannot_be_drawn():
+    curve = series("sum", "simulation", [1.0, 2.0], [0.5, 3.0], [(0.0, 1.0), (2.0, 4.0)])
+    assert curve.high is not None
+    assert curve.high.tolist() == [1, 4]
+    with pytest.raises(ValueError, match="shapes"):
+        series("short", "truth", [1, 2], [1])
+    with pytest.raises(ValueError, match="finite"):
+        series("empty", "truth", [1], [float("nan")])
