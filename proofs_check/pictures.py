@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 SeriesKind = Literal["truth", "claim", "simulation", "wrong"]
 
@@ -57,12 +57,12 @@ class Picture:
     y_log: bool = False
 
 
-def series(label: str, kind: SeriesKind, x: ArrayLike, y: ArrayLike, intervals: ArrayLike | None = None) -> Series:
+def series(label: str, kind: SeriesKind, x: Any, y: Any, intervals: Any = None) -> Series:
     """A series from anything array-like (Fractions and mpmath numbers included); ``intervals`` has shape (n, 2)."""
     ends = None if intervals is None else _floats(intervals).reshape(-1, 2)
     low, high = (None, None) if ends is None else (ends[:, 0], ends[:, 1])
     return Series(label, kind, _floats(x), _floats(y), low, high)
 
 
-def _floats(values: ArrayLike) -> NDArray[np.float64]:
+def _floats(values: Any) -> NDArray[np.float64]:
     return np.asarray([float(v) for v in np.asarray(values, dtype=object).ravel()], dtype=np.float64)
