@@ -1,21 +1,20 @@
 """The report: one self-contained HTML page, and its headline as lines for a terminal."""
 
-import base64
 import html
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 
 from gvatheory.sweep import provenance
 from neural.statistics import WINDOWS, AverageStatistics, Estimate, RewardSpread, WindowStatistics, reward_spread
 from paper_figs import cliff_phase, scalar_gva, style
 from paper_figs import cloning as cloning_figure
+from paper_figs.page import document, figure, number, table
 
 NO_SPREAD = "no spread seen"
 _WINDOW_TITLES = {"consecutive": "Consecutive iterates, late in training", "spaced": "Spaced iterates"}
@@ -26,34 +25,6 @@ _INTRODUCTION = (
     "itself, so over a long horizon the reward swings from one update to the next: gradient variance amplification. "
     "An average of the iterates takes the noise out before the loop can amplify it, and the swings go."
 )
-
-_CSS = """
-:root { color-scheme: light; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 70rem; padding: 1rem 1.2rem 3rem; background: #fff; color: #222;
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 1rem 0 .3rem; }
-h2 { font-size: 1.2rem; margin: 2.4rem 0 .5rem; padding-top: .8rem; border-top: 1px solid #e4e4e4; }
-h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; }
-p, dd, figcaption { max-width: 46rem; overflow-wrap: anywhere; }
-.lead { font-size: 1.08rem; }
-.note, figcaption, footer { color: #565656; font-size: .88rem; }
-figure { margin: 1rem 0; }
-figure img { width: 100%; height: auto; display: block; }
-figure.small img { max-width: 36rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .6rem .35rem 0; text-align: right; white-space: nowrap; vertical-align: top; }
-th { font-weight: 600; border-bottom: 1px solid #999; }
-td { border-bottom: 1px solid #eee; }
-th.text, td.text { text-align: left; }
-td small { display: block; color: #666; }
-.good { color: #00684b; } .bad { color: #b23c00; font-weight: 600; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: .5rem 0; }
-dt { font-weight: 600; } dd { margin: 0; }
-pre { background: #f6f6f4; border-radius: 4px; margin: .3rem 0; padding: .6rem .8rem; overflow-x: auto;
-  font-size: .82rem; }
-"""
 
 
 def write_report(
@@ -98,17 +69,9 @@ def write_report(
         _section("How to reproduce each piece", commands, _commands),
         _section("Versions and provenance", datasets, _origins),
     ]
-    title = "Gradient variance amplification: report"
-    page = (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_CSS}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
-        + "\n".join(parts)
-        + "\n</body>\n</html>\n"
-    )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    path.write_text(document("Gradient variance amplification: report", parts), encoding="utf-8")
     return path
 
 
@@ -138,41 +101,21 @@ def _section(title: str, content: Any, body: Callable[[Any], str]) -> str:
     return f"<section>\n<h2>{html.escape(title)}</h2>\n{inner}\n</section>"
 
 
-def _number(value: float, digits: int = 3) -> str:
-    """Significant digits without an exponent where a reader expects none; – for NaN."""
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if value == 0 or 1e-3 <= abs(value) < 1e6:
-        places = digits - 1 - (math.floor(math.log10(abs(value))) if value else 0)
-        return f"{value:,.{max(places, 0)}f}".replace("-", "−")
-    return f"{value:.{digits - 1}e}".replace("-", "−")
-
-
 def _text(estimate: Estimate, undefined: str) -> str:
     if not math.isfinite(estimate.value):
         return undefined
     if math.isnan(estimate.low):
-        return _number(estimate.value)
-    return f"{_number(estimate.value)} [{_number(estimate.low)}, {_number(estimate.high)}]"
+        return number(estimate.value)
+    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
 
 
 def _cell(estimate: Estimate, undefined: str = "–", scale: float = 1.0, unit: str = "", digits: int = 3) -> str:
     """Number over interval."""
     if not math.isfinite(estimate.value):
         return undefined
-    value, low, high = (_number(scale * v, digits) for v in (estimate.value, estimate.low, estimate.high))
+    value, low, high = (number(scale * v, digits) for v in (estimate.value, estimate.low, estimate.high))
     interval = "" if math.isnan(estimate.low) else f"<small>[{low}, {high}]</small>"
     return f"{value}{unit}{interval}"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1) -> str:
-    """Cells are HTML already; the first `text` columns are left-aligned."""
-    kind = [' class="text"' if i < text else "" for i in range(len(header))]
-    head = "".join(f"<th{k}>{html.escape(h)}</th>" for k, h in zip(kind, header, strict=True))
-    body = "\n".join("<tr>" + "".join(f"<td{k}>{c}</td>" for k, c in zip(kind, r, strict=True)) + "</tr>" for r in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
 
 
 def _headline(stats: RewardSpread) -> str:
@@ -181,7 +124,7 @@ def _headline(stats: RewardSpread) -> str:
     parts = []
     for window in stats.windows:
         title = _WINDOW_TITLES.get(window.window, window.window)
-        parts += [f"<h3>{html.escape(title)}</h3>", _table(header, map(_headline_row, window.rows)), _sizes(window)]
+        parts += [f"<h3>{html.escape(title)}</h3>", table(header, map(_headline_row, window.rows)), _sizes(window)]
     parts.append(
         f'<p class="note">Small print: {stats.level:.0%} bootstrap intervals, {stats.resamples} resamples of iterates '
         f"and of episodes, seed {stats.seed}; every policy starts from the same {stats.episodes} initial conditions. "
@@ -202,8 +145,8 @@ def _headline_row(row: AverageStatistics) -> tuple[str, ...]:
         _cell(row.spread) if row.spread.value > 0 else NO_SPREAD,
         "1" if raw else _cell(row.ratio, NO_SPREAD),
         _cell(row.fallen, scale=100.0, unit=" %"),
-        f"{_number(100 * row.relative_return_spread)} %",
-        f"{_number(100 * row.relative_loss_spread)} %",
+        f"{number(100 * row.relative_return_spread)} %",
+        f"{number(100 * row.relative_loss_spread)} %",
         _cell(row.amplification),
     )
 
@@ -217,12 +160,7 @@ def _sizes(window: WindowStatistics) -> str:
 
 
 def _picture(module: Any, dataset: xr.Dataset, alt: str, size: str = "") -> str:
-    figure: Figure = module.draw(dataset)
-    image = base64.b64encode(style.png(figure)).decode("ascii")
-    return (
-        f'<figure class="{size}"><img alt="{html.escape(alt)}" src="data:image/png;base64,{image}">\n'
-        f"<figcaption>{html.escape(module.caption(dataset))}</figcaption></figure>"
-    )
+    return figure(style.png(module.draw(dataset)), alt, html.escape(module.caption(dataset)), size)
 
 
 _PHASE_ALT = (
@@ -240,7 +178,7 @@ def _cloning_alt(stats: RewardSpread | None) -> str:
     if stats is None:
         return "Return and held-out loss of raw and averaged iterates."
     window = stats.windows[0]
-    spreads = ", ".join(f"{row.average} {_number(row.spread.value)}" for row in window.rows)
+    spreads = ", ".join(f"{row.average} {number(row.spread.value)}" for row in window.rows)
     return (
         "Four panels: return and held-out loss over consecutive iterates, return over spaced ones, and fallen "
         f"episodes, raw against averages. Spread of the return over {window.window} iterates: {spreads}."
@@ -257,13 +195,13 @@ def _propositions(checks: Sequence[Mapping[str, Any]]) -> str:
                 html.escape(str(check["id"])),
                 html.escape(str(check["title"])),
                 f'<span class="{"good" if verdict == "holds" else "bad"}">{html.escape(verdict)}</span>',
-                "–" if margin is None else _number(float(margin), 2),
+                "–" if margin is None else number(float(margin), 2),
                 html.escape(str(check["mutants"])),
                 f"{float(check['seconds']):.1f} s",
             )
         )
     held = sum(str(check["verdict"]) == "holds" for check in checks)
-    return f"<p>{held} of {len(rows)} hold.</p>\n" + _table(
+    return f"<p>{held} of {len(rows)} hold.</p>\n" + table(
         ("id", "proposition", "verdict", "margin", "mutants refuted", "time"), rows, text=3
     )
 
@@ -281,7 +219,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
-        return _number(value, 4)
+        return number(value, 4)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, list | tuple):
