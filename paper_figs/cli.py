@@ -1,6 +1,9 @@
 """The `gva` command: check, sweep, expert, clone, figure, demo. Heavy imports wait until their command is chosen."""
 
 import dataclasses
+import functools
+import itertools
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,24 +26,53 @@ class Check:
     """Fewer instances."""
     seed: int = 0
     """Seed of every instance and simulation."""
-    workers: int = 1
-    """Processes."""
+    workers: int = os.cpu_count() or 1
+    """Processes; the numbers do not depend on it."""
+    mutants: bool = True
+    """Say how each mutant was refuted, below the table (JSON and the page always do)."""
     json: bool = False
     """Print JSON instead of the table."""
-    mutants: bool = False
-    """Print how each mutant was refuted (JSON always says)."""
+    junit: Path | None = None
+    """File to write the results to as JUnit XML."""
+    page: Path | None = None
+    """File to write the ledger to as a page: .html (self-contained), or .md with its pictures in a folder beside it."""
 
     def run(self) -> int:
         import proofs_check
+        from paper_figs.progress import stage_bars
 
-        with _spinner("checking propositions"):
-            results = proofs_check.run(self.ids or None, self.seed, self.quick, self.workers)
-        print(proofs_check.to_json(results) if self.json else proofs_check.table(results))
-        if self.mutants and not self.json:
-            for result in results:
-                for mutant in result.mutants:
-                    how = "; ".join(f"{kill.check}: {kill.witness}" for kill in mutant.kills) or "SURVIVED"
-                    print(f"{result.id}  {mutant.kind}: {mutant.change}  <-  {how}")
+        if self.page is not None and self.page.suffix not in (".html", ".md"):
+            raise ValueError(f"page must end in .html or .md, got {self.page}")
+        rows = proofs_check.propositions()
+        finished = itertools.count(1)
+        chosen = len(self.ids or rows)
+        files: list[Path] = []
+        with stage_bars() as report:
+            results = proofs_check.run(
+                self.ids or None,
+                self.seed,
+                self.quick,
+                self.workers,
+                progress=lambda _: report("propositions", next(finished), chosen),
+            )
+            if self.junit is not None:
+                self.junit.parent.mkdir(parents=True, exist_ok=True)
+                self.junit.write_text(proofs_check.to_junit(results), encoding="utf-8")
+                files.append(self.junit)
+            if self.page is not None:
+                from paper_figs.ledger_page import write_page
+
+                draw = functools.partial(report, "pictures")
+                files += write_page(self.page, results, rows, self.seed, progress=draw)
+        if self.json:
+            print(proofs_check.to_json(results))
+        else:
+            print(proofs_check.table(results))
+            if self.mutants:
+                print("\n".join(map(proofs_check.kills, results)))
+            print(proofs_check.summary(results))
+        for file in files:
+            print(f"wrote {file}", file=sys.stderr)
         return 0 if proofs_check.passed(results) else 1
 
 

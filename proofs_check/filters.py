@@ -23,6 +23,12 @@ def sgd_error(noise: Any, start: Any, k: Any, steps: int) -> Any:
     return error
 
 
+def sgd_closed_form(noise: Any, start: Any, k: Any, steps: Any) -> Any:
+    """E‖e_T‖² without the recursion."""
+    floor = noise * k / (2 - k)
+    return abs(1 - k) ** (2 * steps) * (start - floor) + floor
+
+
 def ema_error(noise: Any, start: Any, k: Any, gamma: Any, steps: int) -> Any:
     """E‖ẽ_T‖² of the constant EMA with ẽ_0 = e_0, by the joint recursion of E‖e‖², E⟨e, ẽ⟩ and E‖ẽ‖²."""
     square = cross = error = start

@@ -7,7 +7,10 @@ mutant, so the code that accepts the one is the code that refutes the other.
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
+import sys
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
@@ -188,6 +191,13 @@ class Proposition(Generic[C]):
         for mutant in self.mutants:
             if mutant.of(self.claim) == self.claim:
                 raise ValueError(f"proposition {self.id}: mutant {mutant.change(self.claim)} changes nothing")
+
+    @property
+    def proof(self) -> str:
+        """The proof sketch: the paragraph "Proof." of the module that defines the claim; empty if there is none."""
+        text = inspect.getdoc(sys.modules[type(self.claim).__module__]) or ""
+        found = re.search(r"^Proof\. (.*?)(?=^Source\. |\Z)", text, re.DOTALL | re.MULTILINE)
+        return found.group(1).strip() if found else ""
 
     @property
     def assertions(self) -> int:

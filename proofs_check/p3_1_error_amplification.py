@@ -51,6 +51,7 @@ from proofs_check.judging import (
     vanishes,
     worst,
 )
+from proofs_check.pictures import Picture, series
 
 KNOTS = 6
 
@@ -294,6 +295,24 @@ def _float_gap(slopes: NDArray[np.float64], horizon: int) -> NDArray[np.float64]
     return total
 
 
+def picture(seed: int) -> Picture:
+    """Loss, gap and its bounds against the horizon at δ = 1/10."""
+    delta, horizons = Fraction(1, 10), list(range(2, 81))
+    states = _states(lambda x: delta * x, horizons[-1])
+    bounds = [[h * ((1 + 0.1) ** (c * (h - 1)) - 1) for h in horizons] for c in (0.5, 1.0)]
+    curves = (
+        series("sup gap, rolled out", "truth", horizons, [_gap(states[:h]) for h in horizons]),
+        series(r"sup $H\ell_{BC}$", "truth", horizons, [h * delta**2 for h in horizons]),
+        series("lower bound, exponent (H-1)/2", "claim", horizons, bounds[0]),
+        series("upper bound, exponent H-1", "claim", horizons, bounds[1]),
+    )
+    caption = (
+        r"Marginally stable loop, learner $\Delta(x) = \delta x$ with $\delta = 1/10$: the loss over $H$ steps grows "
+        r"linearly, the reward lost exponentially, between its two bounds."
+    )
+    return Picture("horizon H", "sum over H steps", curves, caption, y_log=True)
+
+
 PROPOSITION = Proposition(
     id="3.1",
     title="Exponential error amplification in behavior cloning",
@@ -331,4 +350,9 @@ PROPOSITION = Proposition(
         Mutant("hypothesis", "anchored", False, "Δ(0) need not vanish"),
         Mutant("hypothesis", "lipschitz", False, "Δ is small on the expert's state only"),
     ),
+    corrections=(
+        "with summed rewards, H((1+δ)^{H-1} - 1) is an upper bound of the sup gap ((1+δ)^H - 1)/δ - H, not the lower "
+        "bound of the ledger (H = 2: gap δ against 2δ); the best exponent is (H-1)/2",
+    ),
+    picture=picture,
 )

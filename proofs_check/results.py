@@ -105,6 +105,34 @@ def passed(results: Iterable[Result]) -> bool:
     return bool(listed) and all(result.passed for result in listed)
 
 
+def mutation_score(results: Iterable[Result]) -> tuple[int, int]:
+    """Mutants refuted, and mutants in all."""
+    mutants = [mutant for result in results for mutant in result.mutants]
+    return sum(mutant.refuted for mutant in mutants), len(mutants)
+
+
+def summary(results: Sequence[Result]) -> str:
+    """One line: how many hold, the mutation score, the statistical assertions and their false-alarm rate."""
+    held = sum(result.passed for result in results)
+    refuted, mutants = mutation_score(results)
+    score = f"{100 * refuted / mutants:.0f} %" if mutants else "none"
+    assertions = sum(check.assertions for result in results for check in result.checks)
+    return (
+        f"{held} of {len(results)} propositions hold; mutation score {score} ({refuted} of {mutants} refuted); "
+        f"{assertions} statistical assertions at {ASSERTION_RATE:.0e} false alarms each"
+    )
+
+
+def kills(result: Result) -> str:
+    """One line per mutant: what it says, and the first refutation with its instance, or SURVIVED."""
+    lines = []
+    for mutant in result.mutants:
+        how = f"{mutant.kills[0].check}: {mutant.kills[0].witness}" if mutant.kills else "SURVIVED"
+        more = f" (and {len(mutant.kills) - 1} more)" if len(mutant.kills) > 1 else ""
+        lines.append(f"{result.id}  {mutant.kind}: {mutant.change}  <-  {how}{more}")
+    return "\n".join(lines)
+
+
 def to_json(results: Sequence[Result]) -> str:
     """The results as a JSON document (strict: numbers that are not finite become null)."""
     rows = [

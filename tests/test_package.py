@@ -46,6 +46,17 @@ def test_check_prints_a_table_and_how_mutants_died(capsys) -> None:
     assert out.count("<-") >= 3
 
 
+def test_check_writes_junit_and_a_page_and_can_be_brief(capsys, tmp_path) -> None:
+    files = tmp_path / "new" / "ledger.xml", tmp_path / "ledger.html"
+    arguments = ("check", "3.1", "--quick", "--no-mutants", "--junit", str(files[0]), "--page", str(files[1]))
+    code, out, err = outcome(capsys, *arguments)
+    assert code == 0
+    assert "<-" not in out
+    assert "mutation score 100 %" in out
+    assert all(file.stat().st_size > 1000 and str(file) in err for file in files)
+    assert outcome(capsys, "check", "--page", "ledger.pdf")[0] == 2  # before any check runs
+
+
 def test_unstable_cells_cost_the_others_nothing(capsys, tmp_path) -> None:
     from neural.runs import load_dataset
 

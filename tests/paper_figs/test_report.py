@@ -1,7 +1,6 @@
 """The report and its figures: well-formed, self-contained, escaped, and holding the numbers."""
 
 import base64
-import html.parser
 import math
 import re
 from pathlib import Path
@@ -14,32 +13,9 @@ import xarray as xr
 from neural.statistics import reward_spread
 from paper_figs import cliff_phase, cloning, scalar_gva, style
 from paper_figs.report import report_summary, write_report
+from tests.html_pages import EVIL, Page
 
-EVIL = '<script>alert("x")</script>'
 AVERAGES = ("raw", "EMA 0.01", "power 2/3", EVIL)
-VOID = {"meta", "img", "br", "link", "hr", "input"}
-
-
-class Page(html.parser.HTMLParser):
-    """Collects elements and text, and fails on a tag that closes what is not open."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -171,6 +172,46 @@ def test_json_and_table():
     assert lines[1].endswith("holds")
     assert "failed: boom; survived:" in lines[2]
     assert not proofs_check.passed([])
+
+
+def test_junit_has_a_case_per_check_and_mutant_and_names_what_failed():
+    broken = replace(
+        ROW,
+        id="U",
+        claim=Claim(power=3),
+        checks=(Check("boom", "numbers", explode), Check("grid", "numbers", judge)),
+        mutants=(*ROW.mutants[::2], Mutant("exponent", "power", 1, 'x² <= x & "so"')),
+    )
+    root = ET.fromstring(proofs_check.to_junit([check(ROW), check(broken)]).encode())
+    assert {name: root.get(name) for name in ("tests", "failures", "errors")} == {
+        "tests": "10",
+        "failures": "2",
+        "errors": "1",
+    }
+    first, second = root.findall("testsuite")
+    assert [case.get("name") for case in first][:3] == [
+        "numbers: grid",
+        "simulation: draw",
+        "mutant, constant: factor: 1 -> 0",
+    ]
+    messages = {tag: [found.get("message") for found in second.iter(tag)] for tag in ("error", "failure")}
+    assert messages["error"] == ["ZeroDivisionError: told to"]
+    assert messages["failure"] == ["x=1/10: 0.01 <= 0.001", 'survived: x² <= x & "so"']
+
+
+def test_summary_and_kills_count_every_mutant():
+    survivor = replace(ROW, id="U", mutants=(*ROW.mutants, Mutant("constant", "factor", 2, "weaker")))
+    results = [check(ROW), check(survivor)]
+    assert proofs_check.mutation_score(results) == (6, 7)
+    assert proofs_check.summary(results).startswith("1 of 2 propositions hold; mutation score 86 % (6 of 7 refuted)")
+    lines = proofs_check.kills(results[1]).splitlines()
+    assert lines[0].startswith("U  constant: factor: 1 -> 0  <-  grid: x=1/10")
+    assert lines[3].endswith("SURVIVED")
+
+
+def test_proof_is_read_from_the_module():
+    assert ROW.proof == ""
+    assert proofs_check.propositions()["3.1"].proof.startswith("(1) |Δ(1)| <= δ.")
 
 
 @pytest.mark.parametrize(
