@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch, SimulationError
 
+from neural.control.contact_batch import ContactBatch
 from neural.control.tasks import Task
 
 _mujoco: Any = mujoco  # its bindings carry no types
@@ -37,8 +38,10 @@ class BatchEnv:
         if size < 1:
             raise ValueError(f"size must be at least 1, got {size}")
         self.task, self.size = task, size
-        self.batch = Batch(_model(task), size, nthread=1)
+        model = _model(task)
+        self.batch = ContactBatch(model, size) if "cfrc_ext" in task.fields else Batch(model, size, nthread=1)
         self._fields = {name: self.batch.bind(name) for name in task.fields}
+        self._constants = {name: getattr(self.batch.model, name).copy() for name in task.constants}
         self._qpos, self._qvel, self._ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self._position = np.zeros(size)
         self._dt = self.batch.model.opt.timestep * task.frame_skip
@@ -84,9 +87,10 @@ class BatchEnv:
         return Step(observation, reward, terminated, bad)
 
     def _state(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: field[rows] for name, field in self._fields.items()}
+        return {name: field[rows] for name, field in self._fields.items()} | self._constants
 
 
 @functools.cache
 def _model(task: Task) -> Any:
-    return _mujoco.MjModel.from_xml_path(str(task.model_path()))  # Batch copies it
+    """The task's model; `Batch` copies it, and a `ContactBatch` only reads it."""
+    return _mujoco.MjModel.from_xml_path(str(task.model_path()))

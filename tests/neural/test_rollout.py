@@ -22,7 +22,7 @@ from neural.control.rollout import block_rows, collect, evaluate
 from neural.control.tasks import get_task
 
 WALKER = get_task("Walker2d-v4")
-TASKS = ("Walker2d-v4", "Hopper-v4", "HalfCheetah-v4")
+TASKS = tuple(f"{name}-v{v}" for name in ("Walker2d", "Hopper", "HalfCheetah", "Ant", "Humanoid") for v in (4, 5))
 
 
 def make_env(name="Walker2d-v4"):
@@ -96,7 +96,7 @@ def test_task_agrees_with_gymnasium(name):
 
 
 def test_get_task_names_what_it_knows():
-    with pytest.raises(ValueError, match=r"\['HalfCheetah-v4', 'Hopper-v4', 'Walker2d-v4'\], got 'Walker3d'"):
+    with pytest.raises(ValueError, match=r"\['Ant-v4', 'Ant-v5', .*'Walker2d-v5'\], got 'Walker3d'"):
         get_task("Walker3d")
 
 
@@ -115,7 +115,8 @@ def test_batch_env_is_gymnasium_bit_for_bit(name):
         rows = np.flatnonzero(np.arange(n) != tick % n)
         # Gentle actions for the even rows, so that long episodes (and clipped velocities) occur as well as short ones.
         amplitude = np.where(rows % 2 == 0, 0.2, 1.0)[:, None]
-        actions = (rng.uniform(-1, 1, (n - 1, task.action_size)) * amplitude).astype(np.float32)
+        actions = rng.uniform(task.action_low, task.action_high, (n - 1, task.action_size)) * amplitude
+        actions = actions.astype(np.float32)
         step = ours.step(rows, actions)
         assert not step.bad.any()
         for i, row in enumerate(rows):
@@ -126,7 +127,8 @@ def test_batch_env_is_gymnasium_bit_for_bit(name):
             if terminated:
                 falls, seed = falls + 1, next(seeds)
                 np.testing.assert_array_equal(ours.reset(np.array([row]), [seed])[0], envs[row].reset(seed=seed)[0])
-    assert falls >= 20 if name != "HalfCheetah-v4" else falls == 0
+    least = {"HalfCheetah": 0, "Ant": 3}.get(name[:-3], 20)
+    assert falls >= least if least else falls == 0
 
 
 def test_evaluate_is_a_plain_gymnasium_loop():
