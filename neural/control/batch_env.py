@@ -39,7 +39,7 @@ class BatchEnv:
             raise ValueError(f"size must be at least 1, got {size}")
         self.task, self.size = task, size
         model = _model(task)
-        self.batch = ContactBatch(model, size) if "cfrc_ext" in task.fields else Batch(model, size, nthread=1)
+        self.batch: Any = ContactBatch(model, size) if "cfrc_ext" in task.fields else Batch(model, size, nthread=1)
         self._fields = {name: self.batch.bind(name) for name in task.fields}
         self._constants = {name: getattr(self.batch.model, name).copy() for name in task.constants}
         self._qpos, self._qvel, self._ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))

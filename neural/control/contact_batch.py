@@ -1,8 +1,8 @@
 """Simulations whose contact forces are read: what `BatchEnv` uses of ``mujoco.batch.Batch``, and those forces.
 
-gymnasium calls mj_rnePostConstraint after each step. That needs the contacts as the step left them, which ``Batch`` does
-not hand out (under the Runge-Kutta integrator they are not those that a sensor sees either). So each simulation here has
-its own MjData and takes its turn on the caller's thread; MuJoCo releases Python's lock while it steps.
+gymnasium calls mj_rnePostConstraint after each step. That needs the contacts as the step left them, which ``Batch``
+does not hand out (under the Runge-Kutta integrator they are not those that a sensor sees either). So each simulation
+has its own MjData here and takes its turn on the caller's thread; MuJoCo releases Python's lock while it steps.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import functools
 import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -201,7 +202,7 @@ def _normal_velocity_noise(rng: np.random.Generator, nq: int, nv: int) -> tuple[
     return rng.uniform(low=-0.1, high=0.1, size=nq), 0.1 * rng.standard_normal(nv)
 
 
-def _bounds(size: int, bound: float) -> dict[str, np.ndarray]:
+def _bounds(size: int, bound: float) -> dict[str, Any]:
     low, high = np.full(size, -bound, dtype=np.float32), np.full(size, bound, dtype=np.float32)
     low.flags.writeable = high.flags.writeable = False
     return {"action_low": low, "action_high": high}
