@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +18,7 @@ from neural.control.experts import load_expert
 from neural.statistics import RewardSpread, reward_spread
 from paper_figs import cliff_phase, scalar_gva, style
 from paper_figs import cloning as cloning_figure
+from paper_figs.ledger_page import write_page
 from paper_figs.progress import stage_bars
 from paper_figs.report import report_summary, write_report
 
@@ -33,9 +36,20 @@ def run(out: Path, seed: int = 0) -> int:
     experiment = CloningExperiment(learner=Learner(seed=seed))
     _, card = load_expert(experiment.task)  # missing assets show before any work
     with stage_bars() as report:
-        known = len(proofs_check.propositions())
+        propositions = proofs_check.propositions()
         finished = itertools.count(1)
-        results = proofs_check.run(quick=True, progress=lambda _: report("propositions", next(finished), known))
+        results = proofs_check.run(
+            quick=True,
+            workers=os.cpu_count() or 1,
+            progress=lambda _: report("propositions", next(finished), len(propositions)),
+        )
+        (ledger,) = write_page(
+            out / "propositions.html",
+            results,
+            propositions,
+            0,
+            progress=functools.partial(report, "their pictures"),
+        )
         phase = cliff_phase.data("quick", seed=seed, progress=lambda done, total: report("cliff diagram", done, total))
         scalar = scalar_gva.data(seed=seed)
         dataset = run_cloning(experiment, out / "clone", progress=report)
@@ -62,6 +76,7 @@ def run(out: Path, seed: int = 0) -> int:
         expert_card=card,
         commands=commands(seed, card),
         stats=stats,
+        ledger=ledger.name,
     )
     print(proofs_check.table(results))
     print(report_summary(stats))
@@ -75,7 +90,7 @@ def commands(seed: int, card: Mapping[str, Any]) -> dict[str, str]:
     """What reproduces each piece of the report."""
     return {
         "everything in this report": f"gva demo --seed {seed}",
-        "the propositions, in full": "gva check --mutants",
+        "the propositions, in full": "gva check --page propositions.html",
         "the cliff phase diagram, finer": f"gva figure cliff-phase --preset full --seed {seed}",
         "the scalar closed loop": f"gva figure scalar-gva --seed {seed}",
         "the cloning run": f"gva clone --seed {seed}",

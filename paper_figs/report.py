@@ -37,6 +37,7 @@ def write_report(
     expert_card: Mapping[str, Any] | None,
     commands: Mapping[str, str],
     stats: RewardSpread | None = None,
+    ledger: str | None = None,
 ) -> Path:
     """Write the report and return its path. A piece that is None is reported as not run.
 
@@ -49,6 +50,7 @@ def write_report(
         expert_card: of the cloned expert: task, return (mean, interval, episodes), steps, algorithm, seed; keys are
             free and nested mappings are shown as they are.
         commands: what each command reproduces → the command.
+        ledger: address, relative to `path`, of the page with the propositions' statements and proofs.
         stats: of `cloning`; if None, computed here for the windows that hold at least 2 iterates.
 
     Raises:
@@ -64,7 +66,7 @@ def write_report(
         _section("Cloning, update by update", cloning, lambda d: _picture(cloning_figure, d, _cloning_alt(stats))),
         _section("Phase diagram of the cliff", phase, lambda d: _picture(cliff_phase, d, _PHASE_ALT)),
         _section("Amplification over the horizon", scalar, lambda d: _picture(scalar_gva, d, _SCALAR_ALT, "small")),
-        _section("Propositions checked", checks, _propositions),
+        _section("Propositions checked", checks, lambda c: _propositions(c, ledger)),
         _section("The expert", expert_card, _card),
         _section("How to reproduce each piece", commands, _commands),
         _section("Versions and provenance", datasets, _origins),
@@ -185,7 +187,7 @@ def _cloning_alt(stats: RewardSpread | None) -> str:
     )
 
 
-def _propositions(checks: Sequence[Mapping[str, Any]]) -> str:
+def _propositions(checks: Sequence[Mapping[str, Any]], ledger: str | None) -> str:
     rows = []
     for check in checks:
         margin = check.get("margin")
@@ -201,7 +203,8 @@ def _propositions(checks: Sequence[Mapping[str, Any]]) -> str:
             )
         )
     held = sum(str(check["verdict"]) == "holds" for check in checks)
-    return f"<p>{held} of {len(rows)} hold.</p>\n" + table(
+    link = f' <a href="{html.escape(ledger)}">Statements, proofs, pictures, every mutant</a>.' if ledger else ""
+    return f"<p>{held} of {len(rows)} hold.{link}</p>\n" + table(
         ("id", "proposition", "verdict", "margin", "mutants refuted", "time"), rows, text=3
     )
 
