@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all bench lint clean
+.PHONY: demo test test-all ledger bench lint clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -25,6 +25,9 @@ test: $(VENV)/.installed-dev
 
 test-all: $(VENV)/.installed-dev $(VENV)/.installed-experts lint
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2
+
+ledger: $(VENV)/.installed-demo
+	$(BIN)/gva check --no-mutants --page docs/propositions.md
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.theory

@@ -27,7 +27,8 @@ td { border-bottom: 1px solid #eee; }
 th.text, td.text { text-align: left; }
 td small { display: block; color: #666; }
 .good { color: #00684b; } .bad { color: #b23c00; font-weight: 600; }
-.wrap td { white-space: normal; overflow-wrap: anywhere; min-width: 4.5rem; }
+.wrap { margin: 1.2rem 0; }
+.wrap td { white-space: normal; overflow-wrap: anywhere; min-width: 5.6rem; }
 details p { white-space: pre-line; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: .5rem 0; }
 dt { font-weight: 600; } dd { margin: 0; }

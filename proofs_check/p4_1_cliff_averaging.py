@@ -170,7 +170,7 @@ def sgd(claim: Claim, setup: Setup) -> Outcome:
                 yield at_least(
                     _sgd(noise, start, k, early),
                     mpmath.mpf(1),
-                    f"too early, T={early}, k={k}, {where}",
+                    f"too early, T={early}, k={mpmath.nstr(k, 8)}, {where}",
                 )
         rate, steps = Fraction(1, 7), 9
         value = filters.sgd_error(Fraction(5), Fraction(30), rate, steps)
