@@ -10,7 +10,7 @@ import csv
 import dataclasses
 import importlib
 import importlib.metadata
-import json
+import shutil
 import time
 import warnings
 from pathlib import Path
@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 
 from gvatheory import validation
+from neural.control import training_state
 from neural.control.policies import MLPPolicy, save_policy
 from neural.control.tasks import get_task
+from neural.runs import atomic, claim
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,72 +83,24 @@ def actor_to_policy(params: Any) -> MLPPolicy:
 def train(config: ExpertTraining, out: Path | str) -> Path:
     """Run SAC and leave in `out`: config.json, episodes.csv, checkpoints/{raw,ema}_STEP.safetensors.
 
+    A run that was killed goes on from its last checkpoint when called again, to the same files bit for bit. Its state,
+    in `out`/state, takes 16 bytes per observation entry and step, and is removed at the end.
+
     Raises:
-        FileExistsError: if `out` already holds a run.
-        ValueError: if the task is not one of the project's.
+        FileExistsError: if `out` holds another run, or this one complete.
+        ValueError: if the task is not one of the project's, or the stored state is damaged.
         ImportError: if the `experts` extra is not installed.
     """
     out = Path(out)
-    if (out / "config.json").exists():
-        raise FileExistsError(f"{out} already holds a training run; choose another directory")
     get_task(config.task)  # a task without a rollout engine could not be chosen from later
     import gymnasium
-    import jax
 
-    # Imported by name: the extra may be absent, and its types say little about the JAX actor.
-    sbx: Any = importlib.import_module("sbx")
-    callbacks: Any = importlib.import_module("stable_baselines3.common.callbacks")
+    sbx: Any = importlib.import_module("sbx")  # by name: the extra may be absent
 
     versions = {p: importlib.metadata.version(p) for p in ("sbx-rl", "jax", "mujoco", "gymnasium", "numpy")}
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(json.dumps({"config": dataclasses.asdict(config), "versions": versions}, indent=1))
-
-    class Recorder(callbacks.BaseCallback):
-        """Writes episodes and checkpoints; keeps the moving average of the actor."""
-
-        def _on_training_start(self) -> None:
-            self.started = time.monotonic()
-            self.ema = jax.tree.map(np.array, self.model.policy.actor_state.params)
-            self.next_checkpoint = config.checkpoint_every
-            self.file = (out / "episodes.csv").open("w", newline="")
-            self.rows = csv.writer(self.file)
-            self.rows.writerow(["step", "return", "length"])
-
-        def _on_rollout_start(self) -> None:
-            rate = config.update_every / config.ema_updates
-            self.ema = jax.tree.map(
-                lambda e, p: e + rate * (np.asarray(p) - e), self.ema, self.model.policy.actor_state.params
-            )
-
-        def _on_step(self) -> bool:
-            for info in self.locals["infos"]:
-                if "episode" in info:
-                    self.rows.writerow([self.num_timesteps, f"{info['episode']['r']:.3f}", info["episode"]["l"]])
-            if self.num_timesteps >= self.next_checkpoint:
-                self.next_checkpoint += config.checkpoint_every
-                self.checkpoint()
-            return True
-
-        def checkpoint(self) -> None:
-            self.file.flush()
-            for kind, params in (("raw", self.model.policy.actor_state.params), ("ema", self.ema)):
-                card = {"step": self.num_timesteps, "kind": kind, "config": dataclasses.asdict(config)}
-                save_policy(
-                    out / "checkpoints" / f"{kind}_{self.num_timesteps:08d}.safetensors", actor_to_policy(params), card
-                )
-            recent = [ep["r"] for ep in self.model.ep_info_buffer][-10:]
-            rate = self.num_timesteps / (time.monotonic() - self.started)
-            print(
-                f"{self.num_timesteps:>9,} of {config.steps:,} steps, {rate:.0f}/s, "
-                f"last 10 training episodes {np.mean(recent):.0f}",
-                flush=True,
-            )
-
-        def _on_training_end(self) -> None:
-            if self.next_checkpoint - config.checkpoint_every < self.num_timesteps:
-                self.checkpoint()
-            self.file.close()
-
+    known = claim(out, {"config": dataclasses.asdict(config), "versions": versions})
+    if known and (out / "complete").exists():
+        raise FileExistsError(f"{out} already holds this training run, complete; choose another directory")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the -v4 tasks are the paper's
         env = gymnasium.make(config.task)
@@ -162,5 +116,84 @@ def train(config: ExpertTraining, out: Path | str) -> Path:
         policy_kwargs={"layer_norm": config.layer_norm},
         seed=config.seed,
     )
-    model.learn(config.steps, callback=Recorder(), log_interval=10**9)
+    recorder = _recorder(config, out)
+    restored = training_state.restore(out / "state", model)
+    if restored is not None:
+        recorder.resume(*restored)
+    model.learn(
+        config.steps - model.num_timesteps, callback=recorder, log_interval=10**9, reset_num_timesteps=restored is None
+    )
+    (out / "complete").touch()
+    shutil.rmtree(out / "state", ignore_errors=True)
     return out
+
+
+def _recorder(config: ExpertTraining, out: Path) -> Any:
+    """The callback that writes episodes and checkpoints and keeps the moving average of the actor."""
+    import jax
+
+    callbacks: Any = importlib.import_module("stable_baselines3.common.callbacks")
+
+    class Recorder(callbacks.BaseCallback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.ema: Any = None
+            self.episodes: list[list[Any]] = []
+            self.next_checkpoint = config.checkpoint_every
+            self.begun = 0
+            self.pending = False
+
+        def resume(self, arrays: dict[str, np.ndarray], note: dict[str, Any]) -> None:
+            """Take up what `training_state.save` kept of this callback."""
+            self.ema = [arrays[f"ema/{i}"] for i in range(len(arrays))]
+            self.episodes, self.next_checkpoint = note["episodes"], note["next_checkpoint"]
+
+        def _on_training_start(self) -> None:
+            self.started, self.begun = time.monotonic(), self.num_timesteps
+            params = self.model.policy.actor_state.params
+            leaves = jax.tree.map(np.array, params) if self.ema is None else self.ema
+            self.ema = jax.tree.unflatten(jax.tree.structure(params), jax.tree.leaves(leaves))
+
+        def _on_rollout_start(self) -> None:
+            if self.pending:  # between updates and roll-out: nothing is half done
+                self.pending = False
+                arrays = {f"ema/{i}": leaf for i, leaf in enumerate(jax.tree.leaves(self.ema))}
+                note = {"episodes": self.episodes, "next_checkpoint": self.next_checkpoint}
+                training_state.save(out / "state", self.model, arrays, note)
+            rate = config.update_every / config.ema_updates
+            self.ema = jax.tree.map(
+                lambda e, p: e + rate * (np.asarray(p) - e), self.ema, self.model.policy.actor_state.params
+            )
+
+        def _on_step(self) -> bool:
+            for info in self.locals["infos"]:
+                if "episode" in info:
+                    episode = info["episode"]
+                    self.episodes.append([self.num_timesteps, f"{episode['r']:.3f}", int(episode["l"])])
+            if self.num_timesteps >= self.next_checkpoint:
+                self.next_checkpoint += config.checkpoint_every
+                self.checkpoint()
+                self.pending = True
+            return True
+
+        def checkpoint(self) -> None:
+            with atomic(out / "episodes.csv") as part, part.open("w", newline="") as file:
+                csv.writer(file).writerows([["step", "return", "length"], *self.episodes])
+            for kind, params in (("raw", self.model.policy.actor_state.params), ("ema", self.ema)):
+                card = {"step": self.num_timesteps, "kind": kind, "config": dataclasses.asdict(config)}
+                save_policy(
+                    out / "checkpoints" / f"{kind}_{self.num_timesteps:08d}.safetensors", actor_to_policy(params), card
+                )
+            recent = [float(episode[1]) for episode in self.episodes[-10:]]
+            rate = (self.num_timesteps - self.begun) / (time.monotonic() - self.started)
+            print(
+                f"{self.num_timesteps:>9,} of {config.steps:,} steps, {rate:.0f}/s, "
+                f"last {len(recent)} training episodes {np.mean(recent) if recent else float('nan'):.0f}",
+                flush=True,
+            )
+
+        def _on_training_end(self) -> None:
+            if self.next_checkpoint - config.checkpoint_every < self.num_timesteps:
+                self.checkpoint()
+
+    return Recorder()

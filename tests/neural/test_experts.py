@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from neural.control import experts
+from neural.control import experts, training_state
 from neural.control.expert_training import ExpertTraining, actor_to_policy, train
 from neural.control.policies import MLPPolicy, load_policy, save_policy
 from neural.control.rollout import evaluate
@@ -93,11 +93,55 @@ def test_bad_training_settings_are_named(change, message) -> None:
 @pytest.mark.filterwarnings("ignore")  # those of the training library are not ours
 def test_training_leaves_checkpoints_that_can_be_chosen_from(tmp_path) -> None:
     pytest.importorskip("sbx")
-    config = ExpertTraining(steps=600, learning_starts=200, checkpoint_every=300, batch_size=16)
+    config = ExpertTraining(steps=640, learning_starts=200, checkpoint_every=320, batch_size=16)
     train(config, tmp_path / "run")
     names = sorted(p.name for p in (tmp_path / "run" / "checkpoints").iterdir())
-    assert names == [f"{k}_{s:08d}.safetensors" for k in ("ema", "raw") for s in (300, 600)]
+    assert names == [f"{k}_{s:08d}.safetensors" for k in ("ema", "raw") for s in (320, 640)]
     card = experts.select(tmp_path / "run", tmp_path / "expert.safetensors", finalists=2)
     assert card["episodes"] == 20
-    with pytest.raises(FileExistsError, match="already holds a training run"):
+    with pytest.raises(FileExistsError, match="complete"):
         train(config, tmp_path / "run")
+    with pytest.raises(FileExistsError, match="differs in config"):
+        train(dataclasses.replace(config, seed=1), tmp_path / "run")
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("task", ["Humanoid-v4", "Hopper-v4"])
+def test_training_that_was_killed_goes_on_to_the_same_end(task, tmp_path, monkeypatch) -> None:
+    pytest.importorskip("sbx")
+    config = ExpertTraining(task=task, steps=900, learning_starts=200, checkpoint_every=200, batch_size=16)
+    train(config, tmp_path / "whole")
+    save = training_state.save
+    for fatal in (2, 3):  # the third state is written but not followed by a step; then the fourth is cut off half-way
+        calls = []
+
+        def dying(directory, model, *rest, fatal=fatal, calls=calls) -> None:
+            calls.append(1)
+            if fatal == 3 and len(calls) == 2:
+                monkeypatch.setattr(training_state, "save_arrays", lambda *a: (_ for _ in ()).throw(Killed))
+            save(directory, model, *rest)
+            if len(calls) == fatal:
+                raise Killed
+
+        monkeypatch.setattr(training_state, "save", dying)
+        with pytest.raises(Killed):
+            train(config, tmp_path / "killed")
+        monkeypatch.undo()
+    train(config, tmp_path / "killed")
+    names = sorted(p.relative_to(tmp_path / "whole") for p in (tmp_path / "whole").rglob("*") if p.is_file())
+    assert names == sorted(p.relative_to(tmp_path / "killed") for p in (tmp_path / "killed").rglob("*") if p.is_file())
+    assert len(names) == 3 + 2 * 5
+    for name in names:
+        killed, whole = tmp_path / "killed" / name, tmp_path / "whole" / name
+        if name.suffix == ".safetensors":  # whose header has no fixed order
+            (ours, card), (theirs, expected) = load_policy(killed), load_policy(whole)
+            assert card == expected
+            arrays = [(*p.weights, *p.biases, *(p.log_std_head or ())) for p in (ours, theirs)]
+            assert all(np.array_equal(a, b) for a, b in zip(*arrays, strict=True)), name
+        else:
+            assert killed.read_bytes() == whole.read_bytes(), name
