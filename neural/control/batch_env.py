@@ -43,6 +43,7 @@ class BatchEnv:
         self._fields = {name: self.batch.bind(name) for name in task.fields}
         self._constants = {name: getattr(self.batch.model, name).copy() for name in task.constants}
         self._qpos, self._qvel, self._ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
+        self._warm_start = self.batch.bind("qacc_warmstart")
         self._position = np.zeros(size)
         self._dt = self.batch.model.opt.timestep * task.frame_skip
 
@@ -55,10 +56,7 @@ class BatchEnv:
             qpos, qvel = self.task.reset_noise(np.random.default_rng(seed), model.nq, model.nv)
             self._qpos[row] += qpos
             self._qvel[row] += qvel
-        self.batch.forward(rows)
-        state = self._state(rows)
-        self._position[rows] = self.task.position(state)
-        return self.task.observation(state)
+        return self.refresh(rows)
 
     def step(self, rows: np.ndarray, actions: np.ndarray) -> Step:
         """Advance the rows by one environment step under actions (n, action_size), float32, within the task's range.
@@ -85,6 +83,29 @@ class BatchEnv:
         if bad.any():
             observation[bad], reward[bad], terminated[bad] = 0.0, 0.0, True
         return Step(observation, reward, terminated, bad)
+
+    @property
+    def positions(self) -> np.ndarray:
+        """(size, nq), live."""
+        return self._qpos
+
+    @property
+    def velocities(self) -> np.ndarray:
+        """(size, nv), live."""
+        return self._qvel
+
+    def place(self, row: int, position: np.ndarray, velocity: np.ndarray, like: int) -> None:
+        """Put a row into a state, all else of its simulation as in row `like`; `refresh` it before it is stepped."""
+        self._qpos[row], self._qvel[row] = position, velocity
+        self._warm_start[row] = self._warm_start[like]
+
+    def refresh(self, rows: np.ndarray) -> np.ndarray:
+        """Compute what depends on the rows' present state, contact forces excepted; observations (n, obs)."""
+        rows = np.asarray(rows, dtype=np.int32)
+        self.batch.forward(rows)
+        state = self._state(rows)
+        self._position[rows] = self.task.position(state)
+        return self.task.observation(state)
 
     def _state(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         return {name: field[rows] for name, field in self._fields.items()} | self._constants

@@ -14,14 +14,14 @@ import numpy as np
 from mujoco.batch import SimulationError
 
 _mujoco: Any = mujoco  # its bindings carry no types
-_INPUTS = ("qpos", "qvel", "ctrl")
+_INPUTS = ("qpos", "qvel", "ctrl", "qacc_warmstart")
 
 
 class ContactBatch:
     """`size` simulations of one model, one MjData each; ``cfrc_ext`` is that after the last step.
 
-    Bound inputs (qpos, qvel, ctrl) are read at each call and hold the state after it; other bound fields are copied out
-    of each call. Not safe for use from several threads at once.
+    Bound inputs (qpos, qvel, ctrl, qacc_warmstart) are read at each call and hold the state after it; other bound
+    fields are copied out of each call. Not safe for use from several threads at once.
     """
 
     def __init__(self, model: Any, size: int) -> None:

@@ -93,19 +93,28 @@ class MLPPolicy:
             digest.update(f"{name} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
+    def astype(self, dtype: Any) -> MLPPolicy:
+        """The same policy with weights and arithmetic in `dtype`; its rounding differs, and its fingerprint."""
+        arrays = {
+            name: tuple(v.astype(dtype) for v in getattr(self, name))
+            for name in ("weights", "biases", "log_std_head")
+            if getattr(self, name) is not None
+        }
+        return dataclasses.replace(self, **arrays)
+
     def hidden(self, obs: np.ndarray) -> np.ndarray:
-        """Last hidden layer, shape (batch, width), in float32, of observations of shape (batch, n_in)."""
+        """Last hidden layer, shape (batch, width), in the weights' precision, of observations (batch, n_in)."""
         x = np.asarray(obs, dtype=np.float64)
         if self.obs_mean is not None and self.obs_std is not None:
             x = (x - self.obs_mean) / self.obs_std
-        x = x.astype(np.float32)
+        x = x.astype(self.weights[0].dtype)
         for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = x @ w + b
             x = np.maximum(x, 0, out=x) if self.activation == "relu" else np.tanh(x, out=x)
         return x
 
     def __call__(self, obs: np.ndarray) -> np.ndarray:
-        """Mean action, shape (batch, n_act), float32, of observations of shape (batch, n_in)."""
+        """Mean action, shape (batch, n_act), in the weights' precision, of observations of shape (batch, n_in)."""
         u = self.hidden(obs) @ self.weights[-1] + self.biases[-1]
         return np.tanh(u) if self.output == "tanh" else u
 
