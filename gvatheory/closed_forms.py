@@ -184,7 +184,7 @@ def series_variance(step_size: Cells, curvature: Cells, noise_variance: Cells, g
 
 @_elementwise
 def time_constant(step_size: Cells, curvature: Cells, gamma: Cells) -> Any:
-    """τ = 1/k + 1/γ, in steps (A7): for small k and γ the variance is σ²/(2λ²τ), to relative order k + γ."""
+    """τ = 1/k + 1/γ, in steps (A7): for small k and γ the variance is σ²/(2λ²τ), to relative order min(k, γ)."""
     return 1.0 / (step_size * curvature) + 1.0 / gamma
 
 
