@@ -257,7 +257,6 @@ def library(claim: Claim, setup: Setup) -> Outcome:
             ratio = math.sqrt(noise) / (small * curvature)
             time = float(closed_forms.optimal_time_constant(curvature, noise, small))
             rate = closed_forms.optimal_gamma(k / curvature, curvature, noise, small)
-            wanted = max(1.0, claim.memory(ratio, k) - 1) if claim.time(ratio) > 1 / k else 1.0
             power = closed_forms.optimal_power(500, min(1.0, 1 / time))
             alpha, slowing = rng.uniform(0.2, 1), rng.uniform(0, 2)
             moving = gva.Drifting(still, v, gva.PowerDecay(1.0, slowing))
@@ -268,7 +267,7 @@ def library(claim: Claim, setup: Setup) -> Outcome:
                 ("closed form of the lag", closed_forms.drift_lag(k / curvature, curvature, gamma, v), lag),
                 ("variance", law.covariance[0, 0], spread),
                 ("τ*", time, claim.time(ratio)),
-                ("its rule is τ* - 1/k", 1 / rate, wanted),
+                ("its rule for γ*", 1 / rate, claim.memory(ratio, k)),
                 ("exponent", power, claim.power(max(1.0, claim.time(ratio)), 500)),
                 (f"slowing drift, α={alpha:.4g}, β={slowing:.4g}", -found.mean[0], v * behind),
                 (f"power average, α={alpha:.4g}", found.covariance[0, 0], noise / curvature**2 * width),
