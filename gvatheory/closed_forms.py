@@ -322,8 +322,9 @@ def window_factor(count: int, step_size: Cells, curvature: Cells, gamma: Cells, 
 def power_ema_variance(steps: Cells, alpha: Cells, step_size: Cells, curvature: Cells, noise_variance: Cells) -> Any:
     """Variance of a power EMA of rate γ_T = T^{−α} after T = steps: `ema_variance` at γ_T, over 1 − α/(2γ_T T).
 
-    Asymptotic: within 2.2 % of the exact law for T ≥ 2,000, kT ≥ 40, every stable k ≤ 1.9 and every α in [0, 1], with e_0
-    forgotten. theory.md's (γ_Tσ²/2λ²)/[(1+aγ_T/k)(1−α/(2γ_T T))] is this for kγ_T ≪ 1; at k = 1, α = 0.3 it is 5 % off.
+    Asymptotic: within 2.2 % of the exact law for T ≥ 2,000, kT ≥ 40, every stable k ≤ 1.9 and every α in [0, 1], with
+    e_0 forgotten. theory.md's (γ_Tσ²/2λ²)/[(1+aγ_T/k)(1−α/(2γ_T T))] is this for kγ_T ≪ 1; at k = 1, α = 0.3 it is
+    5 % off.
     """
     rate = steps**-alpha
     return ema_variance(step_size, curvature, noise_variance, rate) / (1.0 - alpha / (2.0 * rate * steps))

@@ -50,14 +50,14 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from proofs_check.averaged_moments import Noise, averaged_moments, simulate
-from proofs_check.averaging_identities import order_identities
-from proofs_check.averaging_problems import Hypotheses, Kind, Training, dimension, drawn, library_cases, weakest
 from proofs_check.budget import gaussian_mean_interval, gaussian_variance_interval
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
 from proofs_check.judging import at_least, at_most, equal, inside, rational, vanishes, worst
 from proofs_check.pictures import Picture, series
 from proofs_check.rational_matrices import exact
+from proofs_check.routes.averaged_moments import Noise, averaged_moments, simulate
+from proofs_check.routes.averaging_identities import order_identities
+from proofs_check.routes.averaging_problems import Hypotheses, Kind, Training, dimension, drawn, library_cases, weakest
 
 
 @dataclass(frozen=True)

@@ -54,13 +54,13 @@ import sympy
 from numpy.typing import NDArray
 
 import gvatheory as gva
-from proofs_check.averaged_moments import simulate
-from proofs_check.averaging_identities import power_identities
 from proofs_check.budget import gaussian_mean_interval, gaussian_variance_interval
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
 from proofs_check.judging import DIGITS, at_least, at_most, equal, rational, real, vanishes, worst
 from proofs_check.pictures import Picture, series
-from proofs_check.power_averages import moments, power_rates
+from proofs_check.routes.averaged_moments import simulate
+from proofs_check.routes.averaging_identities import power_identities
+from proofs_check.routes.power_averages import moments, power_rates
 
 Sides = list[tuple[Any, Any, str]]
 

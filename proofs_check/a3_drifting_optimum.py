@@ -49,11 +49,11 @@ from numpy.typing import NDArray
 
 import gvatheory as gva
 from gvatheory import closed_forms
-from proofs_check import drift, drift_proofs
 from proofs_check.budget import gaussian_mean_interval, gaussian_variance_interval
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
 from proofs_check.judging import DIGITS, at_least, at_most, equal, inside, rational, real, vanishes, worst
 from proofs_check.pictures import Picture, series
+from proofs_check.routes import drift, drift_proofs
 
 
 @dataclass(frozen=True)

@@ -51,12 +51,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gvatheory as gva
-from proofs_check import batch_scaling, scaling_proofs
-from proofs_check.batch_scaling import Target, ema_spread, ema_variance, feedback
 from proofs_check.budget import gaussian_mean_interval, gaussian_variance_interval
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
 from proofs_check.judging import DIGITS, at_least, at_most, equal, rational, real, worst
 from proofs_check.pictures import Picture, series
+from proofs_check.routes import batch_scaling, scaling_proofs
+from proofs_check.routes.batch_scaling import Target, ema_spread, ema_variance, feedback
 
 
 @dataclass(frozen=True)

@@ -50,13 +50,13 @@ import sympy
 from numpy.typing import NDArray
 
 import gvatheory as gva
-from proofs_check import decay_laws as laws
-from proofs_check import decay_library
 from proofs_check.budget import gaussian_variance_interval
-from proofs_check.cooldown_algebra import limit_trials, small_runs
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
 from proofs_check.judging import DIGITS, at_least, at_most, equal, rational, real, vanishes, worst
 from proofs_check.pictures import Picture, series
+from proofs_check.routes import decay_laws as laws
+from proofs_check.routes import decay_library
+from proofs_check.routes.cooldown_algebra import limit_trials, small_runs
 
 
 @dataclass(frozen=True)

@@ -44,11 +44,11 @@ import sympy
 from numpy.typing import NDArray
 
 import gvatheory as gva
-from proofs_check import exact_averages as averages
 from proofs_check.budget import gaussian_variance_interval
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
 from proofs_check.judging import at_least, at_most, equal, inside, rational, vanishes, worst
 from proofs_check.pictures import Picture, series
+from proofs_check.routes import exact_averages as averages
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,12 @@ from numpy.typing import NDArray
 
 import gvatheory as gva
 from gvatheory import closed_forms
-from proofs_check import stationary_filters
 from proofs_check.budget import gaussian_variance_interval
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
 from proofs_check.judging import at_least, at_most, equal, inside, rational, vanishes, worst
 from proofs_check.judging import nonnegative_coefficients as nonnegative
 from proofs_check.pictures import Picture, series
+from proofs_check.routes import stationary_filters
 
 
 @dataclass(frozen=True)

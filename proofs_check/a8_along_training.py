@@ -49,14 +49,14 @@ from scipy import special
 import gvatheory as gva
 from gvatheory import closed_forms
 from gvatheory.paths import rice_rate
-from proofs_check import bivariate_normal as normal
-from proofs_check import stationary_filters
-from proofs_check.along_training_algebra import identities
 from proofs_check.budget import binomial_interval, bounded_mean_interval, gaussian_variance_interval
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
 from proofs_check.judging import DIGITS, at_least, at_most, equal, inside, rational, real, worst
 from proofs_check.pictures import Picture, series
-from proofs_check.stationary_runs import StationaryEMA
+from proofs_check.routes import bivariate_normal as normal
+from proofs_check.routes import stationary_filters
+from proofs_check.routes.along_training_algebra import identities
+from proofs_check.routes.stationary_runs import StationaryEMA
 
 
 @dataclass(frozen=True)

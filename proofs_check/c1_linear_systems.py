@@ -44,7 +44,6 @@ from numpy.typing import NDArray
 
 import gvatheory as gva
 from proofs_check.budget import bounded_mean_interval, gaussian_variance_interval
-from proofs_check.gaussian_moments import expected_squares, normal_moment, quadrature_squares, scalar_moments
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
 from proofs_check.judging import (
     DIGITS,
@@ -59,6 +58,7 @@ from proofs_check.judging import (
     worst,
 )
 from proofs_check.pictures import Picture, series
+from proofs_check.routes.gaussian_moments import expected_squares, normal_moment, quadrature_squares, scalar_moments
 
 
 @dataclass(frozen=True)

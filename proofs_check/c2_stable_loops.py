@@ -48,12 +48,18 @@ from numpy.typing import NDArray
 import gvatheory as gva
 from gvatheory.certificates import Certificate
 from proofs_check.budget import bounded_mean_interval
-from proofs_check.driven_loops import Loop, energies, scattered_loop
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
 from proofs_check.judging import DIGITS, at_least, at_most, equal, real, vanishes, worst
 from proofs_check.pictures import Picture, series
-from proofs_check.rational_loops import certificate_trials, destabiliser, energy, riccati_certificate, unstable_margin
 from proofs_check.rational_matrices import exact, identity
+from proofs_check.routes.driven_loops import Loop, energies, scattered_loop
+from proofs_check.routes.rational_loops import (
+    certificate_trials,
+    destabiliser,
+    energy,
+    riccati_certificate,
+    unstable_margin,
+)
 
 
 @dataclass(frozen=True)

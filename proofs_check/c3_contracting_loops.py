@@ -46,10 +46,7 @@ import sympy
 from numpy.typing import NDArray
 
 import gvatheory as gva
-from proofs_check import contracting_loops as loops
 from proofs_check.budget import bounded_mean_interval, gaussian_variance_interval
-from proofs_check.contracting_library import library
-from proofs_check.contracting_loops import Duel, hundredths
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
 from proofs_check.judging import (
     DIGITS,
@@ -63,6 +60,9 @@ from proofs_check.judging import (
     worst,
 )
 from proofs_check.pictures import Picture, series
+from proofs_check.routes import contracting_loops as loops
+from proofs_check.routes.contracting_library import library
+from proofs_check.routes.contracting_loops import Duel, hundredths
 
 
 @dataclass(frozen=True)

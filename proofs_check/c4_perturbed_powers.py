@@ -48,7 +48,6 @@ import gvatheory as gva
 from proofs_check.budget import bounded_mean_interval
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
 from proofs_check.judging import at_least, at_most, equal, inside, nonnegative_coefficients, rational, vanishes, worst
-from proofs_check.perturbed_products import aligned_errors, extremal_shift
 from proofs_check.pictures import Picture, series
 from proofs_check.rational_matrices import Exact, exact, identity
 from proofs_check.rational_norms import (
@@ -59,6 +58,7 @@ from proofs_check.rational_norms import (
     powers,
     product,
 )
+from proofs_check.routes.perturbed_products import aligned_errors, extremal_shift
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def algebra(claim: Claim, setup: Setup) -> Outcome:
         yield from _generating_function(claim, M, rho, e, z)
         A = sympy.Symbol("A", commutative=False)
         errors = [sympy.Symbol(f"E{i}", commutative=False) for i in range(count)]
-        products = [sympy.Integer(1)]
+        products: list[Any] = [sympy.Integer(1)]
         for error in errors:
             products.append(sympy.expand((A + error) * products[-1]))
         terms = [A ** (count - 1 - i) * errors[i] * products[i] for i in range(count)]

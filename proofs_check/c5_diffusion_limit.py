@@ -50,10 +50,7 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from proofs_check import diffusion_series as terms
-from proofs_check import ornstein_uhlenbeck as ou
 from proofs_check.budget import bounded_mean_interval, gaussian_mean_interval, gaussian_variance_interval
-from proofs_check.diffusion_library import kernels, library
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
 from proofs_check.judging import (
     DIGITS,
@@ -68,6 +65,9 @@ from proofs_check.judging import (
     worst,
 )
 from proofs_check.pictures import Picture, series
+from proofs_check.routes import diffusion_series as terms
+from proofs_check.routes import ornstein_uhlenbeck as ou
+from proofs_check.routes.diffusion_library import kernels, library
 
 
 @dataclass(frozen=True)

@@ -49,11 +49,12 @@ from numpy.typing import NDArray
 from scipy import special
 
 import gvatheory as gva
-from proofs_check import cliff_picture, filters
 from proofs_check.budget import binomial_interval
-from proofs_check.filters import sgd_closed_form as _sgd
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
 from proofs_check.judging import DIGITS, at_least, at_most, equal, inside, rational, real, vanishes, worst
+from proofs_check.pictures import Picture
+from proofs_check.routes import cliff_picture, filters
+from proofs_check.routes.filters import sgd_closed_form as _sgd
 
 
 @dataclass(frozen=True)
@@ -361,6 +362,11 @@ def rollouts(claim: Claim, setup: Setup) -> Outcome:
     return Outcome.from_trials(trials(), f"{trials_count} runs per setting, d=3, N=30, R=100", assertions=5)
 
 
+def picture(_: int) -> Picture:
+    """Steps until safe against the noise."""
+    return cliff_picture.picture(Claim().sgd_steps, Claim().polyak_steps)
+
+
 PROPOSITION = Proposition(
     id="4.1",
     title="Cliff loss: averaging needs no small step and no logarithm",
@@ -406,5 +412,5 @@ PROPOSITION = Proposition(
         "the ledger gives a constant-γ EMA SGD's own constant: true at a fixed large step only; tuned together, k = γ "
         "halves it (N = 50, R = 1e30: k = γ = 1/14 is safe at T = 545, SGD needs at least 864)",
     ),
-    picture=lambda seed: cliff_picture.picture(Claim().sgd_steps, Claim().polyak_steps),
+    picture=picture,
 )

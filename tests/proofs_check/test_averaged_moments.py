@@ -7,9 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from proofs_check.averaged_moments import Noise, averaged_moments, simulate
-from proofs_check.averaging_problems import Hypotheses, Training, dimension, drawn, weakest
 from proofs_check.rational_matrices import exact
+from proofs_check.routes.averaged_moments import Noise, averaged_moments, simulate
+from proofs_check.routes.averaging_problems import Hypotheses, Training, dimension, drawn, weakest
 
 ALL = Hypotheses(True, True, True, True, True)
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from proofs_check import batch_scaling
-from proofs_check.batch_scaling import Target, ema_variance, feedback, half_saturation, mean_left
+from proofs_check.routes import batch_scaling
+from proofs_check.routes.batch_scaling import Target, ema_variance, feedback, half_saturation, mean_left
 
 
 def test_mean_left_is_the_recursion():

@@ -4,7 +4,7 @@ import mpmath
 import pytest
 
 from gvatheory.normal_probabilities import bivariate_cdf
-from proofs_check import bivariate_normal as normal
+from proofs_check.routes import bivariate_normal as normal
 
 
 @pytest.mark.parametrize("gap", ["1e-6", "0.1", "0.5", "0.95"])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import gvatheory as gva
-from proofs_check import contracting_loops as loops
 from proofs_check.c3_contracting_loops import Claim
+from proofs_check.routes import contracting_loops as loops
 
 FAMILIES = loops.families()
 

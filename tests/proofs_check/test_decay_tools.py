@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import sympy
 
-from proofs_check import cooldown_algebra, decay_library
-from proofs_check import decay_laws as laws
+from proofs_check.routes import cooldown_algebra, decay_library
+from proofs_check.routes import decay_laws as laws
 
 
 def test_response_is_the_run_of_its_parts():

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from proofs_check import drift
+from proofs_check.routes import drift
 
 
 def test_averaged_law_is_that_of_the_weights():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gvatheory as gva
-from proofs_check.driven_loops import POLICIES, Loop, energies, scattered_loop
+from proofs_check.routes.driven_loops import POLICIES, Loop, energies, scattered_loop
 
 
 @pytest.mark.parametrize("policy", range(POLICIES))

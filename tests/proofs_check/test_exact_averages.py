@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gvatheory as gva
-from proofs_check import exact_averages as exact
+from proofs_check.routes import exact_averages as exact
 
 
 def test_kernels_are_those_of_the_library():

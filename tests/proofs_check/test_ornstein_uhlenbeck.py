@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from proofs_check import diffusion_series
-from proofs_check import ornstein_uhlenbeck as ou
+from proofs_check.routes import diffusion_series
+from proofs_check.routes import ornstein_uhlenbeck as ou
 
 
 def moment_equations(lam, rate, start, end):

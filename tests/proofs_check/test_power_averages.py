@@ -7,7 +7,7 @@ from fractions import Fraction
 import mpmath
 import pytest
 
-from proofs_check.power_averages import moments, power_rates
+from proofs_check.routes.power_averages import moments, power_rates
 
 
 def test_moments_are_the_sums_over_weights():

@@ -9,8 +9,8 @@ import pytest
 from scipy.linalg import solve_discrete_lyapunov
 
 import gvatheory as gva
-from proofs_check import rational_loops as tools
 from proofs_check.rational_matrices import exact, identity
+from proofs_check.routes import rational_loops as tools
 
 
 def loop(seed, n=3, m=2, radius=0.8):

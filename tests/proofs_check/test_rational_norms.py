@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from proofs_check import rational_norms as tools
-from proofs_check.perturbed_products import aligned_errors, extremal_shift
 from proofs_check.rational_matrices import exact, identity
+from proofs_check.routes.perturbed_products import aligned_errors, extremal_shift
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2), (4, 4), (3, 2)])

@@ -58,6 +58,6 @@ def test_rows_hold_in_full_and_no_check_is_idle():
 
 
 def test_library_prints_nothing():
-    for path in Path(proofs_check.__path__[0]).glob("*.py"):
+    for path in Path(proofs_check.__path__[0]).rglob("*.py"):
         calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         assert not any(isinstance(call, ast.Name) and call.id == "print" for call in calls), path.name

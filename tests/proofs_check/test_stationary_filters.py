@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from proofs_check.stationary_filters import (
+from proofs_check.routes.stationary_filters import (
     autocorrelation,
     correlations,
     moments,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from proofs_check import stationary_filters
-from proofs_check.stationary_runs import StationaryEMA
+from proofs_check.routes import stationary_filters
+from proofs_check.routes.stationary_runs import StationaryEMA
 
 
 @pytest.mark.parametrize(("k", "gamma"), [(0.4, 0.3), (1.7, 0.5), (0.6, 1.0)])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from proofs_check import filters, rational_matrices, sequential
+from proofs_check import rational_matrices, sequential
 from proofs_check.budget import (
     ASSERTION_RATE,
     FAMILY_RATE,
@@ -19,9 +19,10 @@ from proofs_check.budget import (
     gaussian_mean_interval,
     gaussian_variance_interval,
 )
-from proofs_check.gaussian_moments import expected_squares, quadrature_squares, scalar_moments
 from proofs_check.judging import at_least, at_most, inside, worst
 from proofs_check.pictures import series
+from proofs_check.routes import filters
+from proofs_check.routes.gaussian_moments import expected_squares, quadrature_squares, scalar_moments
 
 
 def test_budget_adds_up():

@@ -1,6 +1,6 @@
 """Decaying steps and averages, symbolically: identities, and linear cool-downs as polynomials in k with their limits.
 
-Units and symbols are those of :mod:`proofs_check.decay_laws`; both start from the stationary variance k/(2-k).
+Units and symbols are those of :mod:`proofs_check.routes.decay_laws`; both start from the stationary variance k/(2-k).
 """
 
 from __future__ import annotations

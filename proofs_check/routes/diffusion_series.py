@@ -12,7 +12,7 @@ import sympy
 
 from proofs_check.interface import Trial
 from proofs_check.judging import vanishes
-from proofs_check.ornstein_uhlenbeck import stationary_ratio
+from proofs_check.routes.ornstein_uhlenbeck import stationary_ratio
 
 lam, g, s, k, gamma, x, y = sympy.symbols("lambda g s k gamma x y", positive=True)
 ONCE, OTHER = sympy.symbols("E1 E2", positive=True)  # e^{-λs} and e^{-gs}

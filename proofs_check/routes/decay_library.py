@@ -1,4 +1,4 @@
-"""gvatheory's laws of cool-downs and averages against the recursions of :mod:`proofs_check.decay_laws`."""
+"""gvatheory's laws of cool-downs and averages against the recursions of :mod:`proofs_check.routes.decay_laws`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import mpmath
 import numpy as np
 
 import gvatheory as gva
-from proofs_check import decay_laws as laws
 from proofs_check.interface import Trial
 from proofs_check.judging import DIGITS, equal
+from proofs_check.routes import decay_laws as laws
 
 
 def whole_runs(k: float, steps: int, length: int, warmup: int, drift: float, start: float) -> Iterator[Trial]:

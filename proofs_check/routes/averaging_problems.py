@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gvatheory as gva
-from proofs_check.averaged_moments import Matrix, Moments, Noise, averaged_moments
+from proofs_check.routes.averaged_moments import Matrix, Moments, Noise, averaged_moments
 
 Kind = Literal["quadratic", "regression", "heavy ball"]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import gvatheory as gva
-from proofs_check.contracting_loops import hundredths
 from proofs_check.interface import Outcome, Setup, Trial
 from proofs_check.judging import equal, rational
+from proofs_check.routes.contracting_loops import hundredths
 
 if TYPE_CHECKING:
     from proofs_check.c3_contracting_loops import Claim

@@ -7,9 +7,9 @@ from typing import Any
 
 import sympy
 
-from proofs_check.batch_scaling import ema_variance
 from proofs_check.interface import Trial
 from proofs_check.judging import nonnegative_coefficients, vanishes
+from proofs_check.routes.batch_scaling import ema_variance
 
 
 def variance(deviation: Any) -> Iterator[Trial]:

@@ -9,9 +9,9 @@ import mpmath
 import numpy as np
 
 import gvatheory as gva
-from proofs_check import ornstein_uhlenbeck as ou
 from proofs_check.interface import Outcome, Setup, Trial
 from proofs_check.judging import DIGITS, at_most, equal, rational, real
+from proofs_check.routes import ornstein_uhlenbeck as ou
 
 if TYPE_CHECKING:
     from proofs_check.c5_diffusion_limit import Claim

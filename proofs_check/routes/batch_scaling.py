@@ -17,7 +17,7 @@ import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
-from proofs_check import drift
+from proofs_check.routes import drift
 
 
 @dataclass(frozen=True)

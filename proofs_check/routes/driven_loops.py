@@ -12,9 +12,9 @@ from scipy.linalg import solve_discrete_lyapunov
 
 import gvatheory as gva
 from proofs_check.judging import real
-from proofs_check.rational_loops import energy
 from proofs_check.rational_matrices import exact, identity
 from proofs_check.rational_norms import squared_norm_bounds
+from proofs_check.routes.rational_loops import energy
 
 POLICIES = 6
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from proofs_check import stationary_filters
+from proofs_check.routes import stationary_filters
 
 Runs = NDArray[np.float64]
 
