@@ -123,9 +123,9 @@ def _markdown(
     lines += [*_pipes(("id", "proposition", "verdict", "margin", "mutants refuted"), contents), ""]
     for result in results:
         row = rows[result.id]
-        lines += [f"## {result.id} {result.title}", "", _prose(row.statement), ""]
-        lines += [f"- {name}: {_prose(text)}" for name, text in _facts(row)]
-        lines += ["", "Proof. " + _plain(row.proof), ""] if row.proof else [""]
+        lines += [f"## {result.id} {result.title}", "", prose(row.statement), ""]
+        lines += [f"- {name}: {prose(text)}" for name, text in _facts(row)]
+        lines += ["", "Proof. " + plain(row.proof), ""] if row.proof else [""]
         if result.id in pictures:
             file = path.with_suffix("") / f"{_anchor(result.id)}.png"
             file.parent.mkdir(exist_ok=True)
@@ -178,19 +178,19 @@ def _anchor(name: str) -> str:
     return name.lower().replace(".", "-")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Prose for Markdown: signs that would start emphasis, a tag or mathematics are kept as they are."""
     return re.sub(r"([\\*_<>$|`\[\]])", r"\\\1", text)
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
     """Text with LaTeX between dollars for Markdown."""
-    return "$".join(piece if i % 2 else _plain(piece) for i, piece in enumerate(text.split("$")))
+    return "$".join(piece if i % 2 else plain(piece) for i, piece in enumerate(text.split("$")))
 
 
 def _pipes(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A Markdown table."""
-    lines = [header, ["---"] * len(header), *([_plain(cell).replace("\n", " ") for cell in row] for row in rows)]
+    lines = [header, ["---"] * len(header), *([plain(cell).replace("\n", " ") for cell in row] for row in rows)]
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 

@@ -347,7 +347,7 @@ def picture(seed: int) -> Picture:
 
 PROPOSITION = Proposition(
     id="A2",
-    title="Among γ_t = t^{-α} the uniform average is best once the start is forgotten, and not before",
+    title="Among power-law averages the uniform one is best once the start is forgotten, and not before",
     setting="quadratic, 0 < k <= 1, a = 1-k, q = a/k, R = e_0²/(η²σ²), errors in units of σ/λ, g = T^{-α}, s = T^{α-1}",
     statement=(
         r"$(1-q/T)^2/T \le \mathrm{MSE}_1 \le (1 + a^2R/T)/T$; for $0 \le \alpha \le 1$: "

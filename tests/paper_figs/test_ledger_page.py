@@ -7,7 +7,7 @@ import pytest
 
 import proofs_check
 from paper_figs import ledger_picture
-from paper_figs.ledger_page import mathml, write_page
+from paper_figs.ledger_page import mathml, plain, prose, write_page
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup
 from proofs_check.judging import at_most
 from proofs_check.pictures import Picture, series
@@ -99,6 +99,19 @@ def test_other_suffixes_are_refused_before_any_picture(results, tmp_path: Path) 
     with pytest.raises(ValueError, match=r"\.html or \.md"):
         write_page(tmp_path / "l.pdf", results, ROWS, 0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_documents_page_is_that_of_the_rows() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    text = (docs / "propositions.md").read_text(encoding="utf-8")
+    for row in proofs_check.propositions().values():
+        section = text.split(f"## {row.id} {row.title}\n")[1].split("\n## ")[0]  # else: make ledger
+        for said in (row.statement, row.setting, *row.hypotheses, *row.corrections, row.proof):
+            assert prose(said) in section
+        for mutant in row.mutants:
+            assert plain(mutant.change(row.claim)) in section
+        assert "SURVIVED" not in section
+        assert (docs / "propositions" / f"{row.id.lower().replace('.', '-')}.png").is_file()
 
 
 @pytest.mark.parametrize("row", proofs_check.propositions().values(), ids=lambda row: row.id)
