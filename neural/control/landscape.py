@@ -1,0 +1,237 @@
+"""Return and cloning loss around one policy: along stochastic gradients, random directions or the training path.
+
+The return can be jagged where the loss is smooth. How jagged is measured by the variation exponent H of profiles:
+E|J(x + h) - J(x)| ∝ h^H as h -> 0, H = 1 for a smooth profile and less for a rough one, whose graph then has the box
+dimension 2 - H (the madogram estimator; Gneiting, Ševčíková and Percival 2012, arXiv 1101.1444).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from gvatheory import validation
+from neural.control.cloning import cloning_loss
+from neural.control.policies import MLPPolicy
+from neural.control.rollout import evaluate
+from neural.control.tasks import Task
+
+Direction = tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
+"""Displacements of all weights and of all biases, shaped like a policy's."""
+
+
+def displaced(policy: MLPPolicy, directions: Sequence[Direction], scales: Sequence[float]) -> MLPPolicy:
+    """The policy with Σ scale · direction added to its weights and biases, in their precision.
+
+    Raises:
+        ValueError: if the counts differ or a direction is not shaped like the policy.
+    """
+    if len(directions) != len(scales):
+        raise ValueError(f"need one scale per direction, got {len(scales)} for {len(directions)}")
+    parts: list[tuple[np.ndarray, ...]] = []
+    for which, arrays in enumerate((policy.weights, policy.biases)):
+        moved = [array.astype(np.float64) for array in arrays]
+        for direction, scale in zip(directions, scales, strict=True):
+            if [a.shape for a in direction[which]] != [a.shape for a in arrays]:
+                raise ValueError("a direction must be shaped like the policy's weights and biases")
+            moved = [array + scale * step for array, step in zip(moved, direction[which], strict=True)]
+        parts.append(tuple(array.astype(old.dtype) for array, old in zip(moved, arrays, strict=True)))
+    return dataclasses.replace(policy, weights=parts[0], biases=parts[1])
+
+
+def norm(direction: Direction) -> float:
+    """Euclidean norm over all entries."""
+    return float(np.sqrt(sum(np.sum(np.square(array, dtype=np.float64)) for part in direction for array in part)))
+
+
+def scaled(direction: Direction, length: float) -> Direction:
+    """The direction at that norm.
+
+    Raises:
+        ValueError: if it is zero.
+    """
+    size = norm(direction)
+    if size == 0:
+        raise ValueError("a direction must not be zero")
+    weights, biases = (tuple(length / size * array for array in part) for part in direction)
+    return weights, biases
+
+
+def gradient_directions(
+    policy: MLPPolicy, observations: np.ndarray, actions: np.ndarray, batch_size: int, count: int, seed: int
+) -> list[Direction]:
+    """Stochastic gradients of ℓ_BC at the policy, one per batch drawn with replacement; the directions SGD moves in.
+
+    Args:
+        policy: deterministic.
+        observations: (N, observation_size), raw.
+        actions: (N, action_size).
+        batch_size: pairs per gradient, ≥ 1.
+        count: number of directions, ≥ 1.
+        seed: of the batches.
+    """
+    validation.integer("batch_size", batch_size, 1)
+    validation.integer("count", count, 1)
+    x, u = _pairs(policy, observations, actions)
+    loss = jax.jit(jax.grad(lambda params, x, u: cloning_loss(params, x, u, policy.activation, policy.output)))
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        batch = rng.integers(0, len(x), batch_size)
+        layers = jax.tree.map(np.asarray, loss(_params(policy), x[batch], u[batch]))
+        found.append((tuple(layer["W"] for layer in layers), tuple(layer["b"] for layer in layers)))
+    return found
+
+
+def random_directions(policy: MLPPolicy, count: int, seed: int) -> list[Direction]:
+    """Gaussian directions, each neuron's incoming weights scaled to the norm of the policy's own (Li et al. 2018).
+
+    Biases, which that normalisation leaves without a scale, do not move.
+    """
+    validation.integer("count", count, 1)
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        weights = []
+        for w in policy.weights:
+            draw = rng.standard_normal(w.shape)
+            weights.append(draw * np.linalg.norm(w, axis=0) / np.linalg.norm(draw, axis=0))
+        found.append((tuple(weights), tuple(np.zeros(b.shape) for b in policy.biases)))
+    return found
+
+
+def path_direction(first: MLPPolicy, second: MLPPolicy) -> Direction:
+    """From one iterate (or average) to another of the same network."""
+    weights, biases = (
+        tuple(b.astype(np.float64) - a for a, b in zip(getattr(first, part), getattr(second, part), strict=True))
+        for part in ("weights", "biases")
+    )
+    return weights, biases
+
+
+def landscape(
+    policy: MLPPolicy,
+    directions: Sequence[Direction],
+    scales: Sequence[Sequence[float]],
+    task: Task,
+    seeds: Sequence[int],
+    pairs: tuple[np.ndarray, np.ndarray],
+    *,
+    max_steps: int | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """Return and loss on the grid policy + Σ_i s_i · direction_i, of one dimension or two.
+
+    Args:
+        policy: the centre: an iterate or an average.
+        directions: one or two.
+        scales: one ascending sequence of s_i per direction, in units of the direction.
+        task: to roll out on.
+        seeds: initial conditions, the same at every point.
+        pairs: held-out observations (N, observation_size) and actions (N, action_size) of the loss.
+        max_steps, threads, progress: as in `rollout.evaluate`.
+
+    Returns:
+        dims s0 (and s1), episode: return, length, fallen; loss over the scales alone. Attributes name task and norms.
+
+    Raises:
+        ValueError: if there are not one or two directions, or scales do not fit.
+    """
+    if len(directions) not in (1, 2) or len(scales) != len(directions):
+        raise ValueError(f"need one or two directions with scales, got {len(directions)} and {len(scales)}")
+    axes = [validation.array(f"scales[{i}]", s, 1) for i, s in enumerate(scales)]
+    if any(len(axis) < 2 or np.any(np.diff(axis) <= 0) for axis in axes):
+        raise ValueError("scales must ascend, at least two of them")
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
+    policies = [displaced(policy, directions, point) for point in grid.tolist()]
+    x, u = _pairs(policy, *pairs)
+    loss = jax.jit(lambda params: cloning_loss(params, x, u, policy.activation, policy.output))
+    losses = np.array([float(loss(_params(one))) for one in policies])
+    options: dict[str, Any] = {} if max_steps is None else {"max_steps": max_steps}
+    results = evaluate(policies, task, seeds, threads=threads, progress=progress, **options)
+    dims = [f"s{i}" for i in range(len(axes))]
+    shape = tuple(len(axis) for axis in axes)
+    per_episode = {
+        name: ([*dims, "episode"], getattr(results, field).reshape(*shape, len(seeds)))
+        for name, field in (("return", "returns"), ("length", "lengths"), ("fallen", "fallen"))
+    }
+    coordinates = {**dict(zip(dims, axes, strict=True)), "episode": list(seeds)}
+    return xr.Dataset(
+        {**per_episode, "loss": (dims, losses.reshape(shape))},
+        coordinates,
+        {"task": task.id, "direction_norms": [norm(direction) for direction in directions]},
+    )
+
+
+class Roughness(NamedTuple):
+    """Variation exponent H in (0, 1] with a bootstrap interval; the graph's box dimension is 2 - H."""
+
+    exponent: float
+    low: float
+    high: float
+
+    @property
+    def dimension(self) -> tuple[float, float, float]:
+        """Box dimension of the graph and its interval."""
+        return 2 - self.exponent, 2 - self.high, 2 - self.low
+
+
+def roughness(
+    profiles: np.ndarray,
+    *,
+    lags: Sequence[int] = (1, 2, 4),
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Roughness:
+    """Variation exponent of profiles sampled at equal distances: slope of log mean |J(x+h) - J(x)| against log h.
+
+    Args:
+        profiles: (profiles, points): independent ones, e.g. one per direction; the bootstrap resamples them.
+        lags: distances h in grid steps, ascending, at least two, each below the number of points.
+        level: of the interval, in (0, 1).
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: if the shapes do not fit, a value is not finite, or all profiles are constant.
+    """
+    values = validation.array("profiles", profiles, 2)
+    validation.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    if values.ndim != 2 or len(lags) < 2 or np.any(np.diff(lags) <= 0) or lags[0] < 1 or lags[-1] >= values.shape[1]:
+        raise ValueError(f"need at least two ascending lags below the {values.shape[-1]} points, got {list(lags)}")
+    variations = np.stack([np.abs(values[:, lag:] - values[:, :-lag]).mean(axis=1) for lag in lags], axis=1)
+    if not variations.any(axis=0).all():
+        raise ValueError("profiles must vary: a constant one has no roughness")
+    chosen = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slopes = _slope(np.log(lags), np.log(variations[chosen].mean(axis=1)))
+    slopes = slopes[np.isfinite(slopes)]
+    low, high = np.quantile(slopes, [(1 - level) / 2, (1 + level) / 2])
+    return Roughness(float(_slope(np.log(lags), np.log(variations.mean(axis=0)))), float(low), float(high))
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    centred = x - x.mean()
+    return y @ centred / (centred @ centred)
+
+
+def _params(policy: MLPPolicy) -> list[dict[str, jax.Array]]:
+    return [{"W": jnp.asarray(w), "b": jnp.asarray(b)} for w, b in zip(policy.weights, policy.biases, strict=True)]
+
+
+def _pairs(policy: MLPPolicy, observations: np.ndarray, actions: np.ndarray) -> tuple[jax.Array, jax.Array]:
+    """Observations as the policy normalises them, and actions, float32."""
+    if len(observations) == 0 or len(observations) != len(actions):
+        raise ValueError(f"need equally many observations and actions, got {len(observations)} and {len(actions)}")
+    x = np.asarray(observations, dtype=np.float64)
+    if policy.obs_mean is not None and policy.obs_std is not None:
+        x = (x - policy.obs_mean) / policy.obs_std
+    return jnp.asarray(x, dtype=jnp.float32), jnp.asarray(actions, dtype=jnp.float32)
