@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 try:
     import tyro
     from rich.console import Console
+
+    from paper_figs.expert_commands import Expert
 except ImportError as e:  # pragma: no cover
     raise SystemExit(f"gva needs the cli extra ({e.name} is missing): pip install 'gvatheory[cli]'") from e
 
@@ -153,74 +155,6 @@ class Sweep:
 
 
 @dataclasses.dataclass(frozen=True)
-class ExpertTrain:
-    """Train an expert by SAC (needs the experts extra): hours in the background."""
-
-    task: str = "Walker2d-v4"
-    """gymnasium id."""
-    steps: int = 1_000_000
-    """Environment steps."""
-    seed: int = 0
-    """Seed of the run."""
-    out: Path = Path("runs/expert")
-    """Directory of the run."""
-
-    def run(self) -> int:
-        from neural.control.expert_training import ExpertTraining, train
-
-        train(ExpertTraining(task=self.task, steps=self.steps, seed=self.seed), self.out)
-        print(f"checkpoints in {self.out / 'checkpoints'}; choose one: gva expert select --run {self.out}")
-        return 0
-
-
-@dataclasses.dataclass(frozen=True)
-class ExpertSelect:
-    """Choose the expert among a training run's checkpoints, on episodes the report does not reuse."""
-
-    training: Annotated[Path, tyro.conf.arg(name="run")] = Path("runs/expert")
-    """Directory of the training run."""
-    out: Path = Path("runs/expert/expert.safetensors")
-    """Policy file to write, with its card; the curve goes beside it."""
-
-    def run(self) -> int:
-        import json
-
-        from neural.control.experts import select
-        from paper_figs.progress import stage_bars
-
-        with stage_bars() as report:
-            card = select(self.training, self.out, progress=lambda done, total: report("comparing", done, total))
-        print(json.dumps(card, indent=1))
-        return 0
-
-
-@dataclasses.dataclass(frozen=True)
-class ExpertShow:
-    """Print an expert's card and its returns over fixed initial conditions, measured now."""
-
-    task: str = "Walker2d-v4"
-    """gymnasium id."""
-    path: Path | None = None
-    """Policy file; the shipped expert if not given."""
-    episodes: int = 20
-    """Initial conditions, seeds 0, 1, ..."""
-
-    def run(self) -> int:
-        import json
-
-        from gvatheory import validation
-        from neural.control.experts import load_expert, report_returns
-        from neural.control.tasks import get_task
-
-        validation.integer("episodes", self.episodes, 1)
-        task = get_task(self.task)
-        policy, card = load_expert(self.task, self.path)
-        measured = report_returns(policy, task, range(self.episodes))
-        print(json.dumps({"card": card, "measured now": measured}, indent=1))
-        return 0
-
-
-@dataclasses.dataclass(frozen=True)
 class Clone:
     """Clone an expert with a bank of averages and roll out chosen ones at consecutive and at spaced iterates."""
 
@@ -235,7 +169,25 @@ class Clone:
     stochastic: bool = True
     """Draw them from the expert's stochastic policy rather than its deterministic mean."""
     step_size: float = 4e-3
-    """Constant step size of AdamW."""
+    """Constant step size."""
+    optimiser: Literal["adamw", "sgd", "heavy ball", "nesterov"] = "adamw"
+    """Optimiser of the updates."""
+    momentum: float = 0.9
+    """Of heavy ball and Nesterov."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay."""
+    clip_norm: float | None = None
+    """Largest norm of a gradient."""
+    loss: Literal["squared", "huber", "absolute"] = "squared"
+    """Training loss; the reported one is always squared."""
+    dropout: float = 0.0
+    """Share of hidden units left out of an update."""
+    label_noise: float = 0.0
+    """Standard deviation of noise on the expert's actions."""
+    input_noise: float = 0.0
+    """Standard deviation of noise on the normalised observations."""
+    activation: Literal["relu", "tanh", "silu"] = "relu"
+    """Nonlinearity of the hidden layers."""
     batch_size: int = 16
     """Pairs per update."""
     hidden: tuple[int, ...] = (256, 256, 256)
@@ -258,14 +210,15 @@ class Clone:
     def experiment(self) -> Any:
         """The `CloningExperiment` these options describe; with the defaults, the demo's."""
         from gvatheory.schedules import Constant
-        from neural.control.cloning import Learner
         from neural.control.experiment import CloningExperiment
+        from neural.control.learner import Learner
 
         same = ("task", "episodes", "stochastic", "steps", "evaluate", "consecutive", "spaced", "spacing", "rollouts")
+        of_learner = {field.name for field in dataclasses.fields(Learner)} & {f.name for f in dataclasses.fields(self)}
         return CloningExperiment(
             **{name: getattr(self, name) for name in same},
             expert=None if self.expert is None else str(self.expert),
-            learner=Learner(hidden=self.hidden, batch_size=self.batch_size, seed=self.seed),
+            learner=Learner(**{name: getattr(self, name) for name in of_learner}),
             schedule=Constant(self.step_size),
         )
 
@@ -340,20 +293,6 @@ class Demo:
 
 def _spinner(text: str) -> Any:
     return Console(stderr=True).status(text)
-
-
-@dataclasses.dataclass(frozen=True)
-class Expert:
-    """Train, choose or look at an expert."""
-
-    action: (
-        Annotated[ExpertTrain, tyro.conf.subcommand("train")]
-        | Annotated[ExpertSelect, tyro.conf.subcommand("select")]
-        | Annotated[ExpertShow, tyro.conf.subcommand("show")]
-    )
-
-    def run(self) -> int:
-        return self.action.run()
 
 
 Command = (

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import proofs_check
-from neural.control.cloning import Learner
 from neural.control.experiment import CloningExperiment
 from neural.control.experiment import run as run_cloning
 from neural.control.experts import load_expert
+from neural.control.learner import Learner
 from neural.statistics import RewardSpread, reward_spread
 from paper_figs import cliff_phase, scalar_gva, style
 from paper_figs import cloning as cloning_figure

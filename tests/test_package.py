@@ -119,8 +119,8 @@ def test_bad_input_is_named_and_exits_with_2(capsys, arguments: str, message: st
 
 def test_the_clone_command_is_the_demos_experiment() -> None:
     """The report names `gva clone --seed S` as the command that reproduces its cloning run."""
-    from neural.control.cloning import Learner
     from neural.control.experiment import CloningExperiment
+    from neural.control.learner import Learner
     from paper_figs.cli import Clone
 
     assert Clone(seed=3).experiment().describe() == CloningExperiment(learner=Learner(seed=3)).describe()

@@ -1,14 +1,13 @@
-"""Behaviour cloning of an expert by minibatch AdamW, with a bank of averages kept at every update.
+"""Behaviour cloning of an expert by minibatch updates, with a bank of averages kept at every one of them.
 
-The loss is the one-step cloning loss ℓ_BC: the mean over states of ‖π(x) − π*(x)‖². The state of a run is a pytree of
-arrays; update t draws its batch from a key folded with t, so a run resumes to the bit-identical end.
+The state of a run is a pytree of arrays; update t draws its batch and its noise from a key folded with t, so a run
+resumes to the bit-identical end.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,66 +17,8 @@ import optax
 from gvatheory import validation
 from gvatheory.schedules import Schedule
 from neural.averages import init_bank, update_bank
-from neural.control.policies import Activation, MLPPolicy, OutputMap
-
-
-@dataclasses.dataclass(frozen=True)
-class Learner:
-    """What is trained and how.
-
-    Attributes:
-        hidden: widths of the hidden layers; three of them make the paper's 4-layer network.
-        activation, output: as in `MLPPolicy`.
-        batch_size: pairs per update, drawn with replacement, ≥ 1.
-        weight_decay: AdamW's decoupled decay, ≥ 0.
-        seed: of the initial weights and of the batches, ≥ 0.
-    """
-
-    hidden: tuple[int, ...] = (256, 256, 256)
-    activation: Activation = "relu"
-    output: OutputMap = "identity"
-    batch_size: int = 16
-    weight_decay: float = 0.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.hidden:
-            raise ValueError("hidden must name at least one layer, got none")
-        for i, width in enumerate(self.hidden):
-            validation.integer(f"hidden[{i}]", width, 1)
-        for name, known in (("activation", get_args(Activation)), ("output", get_args(OutputMap))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
-        validation.integer("batch_size", self.batch_size, 1)
-        validation.real("weight_decay", self.weight_decay, 0.0, np.inf)
-        validation.integer("seed", self.seed, 0)
-
-
-def initial_params(learner: Learner, observation_size: int, action_size: int) -> list[dict[str, jax.Array]]:
-    """Weights uniform in ±√(1/n_in) and zero biases, float32, from the learner's seed: one dict {W, b} per layer."""
-    sizes = [observation_size, *learner.hidden, action_size]
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(learner.seed), 0), len(sizes) - 1)
-    return [
-        {
-            "W": jax.random.uniform(key, (n, m), jnp.float32, -(n**-0.5), n**-0.5),
-            "b": jnp.zeros((m,), jnp.float32),
-        }
-        for key, n, m in zip(keys, sizes[:-1], sizes[1:], strict=True)
-    ]
-
-
-def forward(params: Any, x: jax.Array, activation: Activation, output: OutputMap) -> jax.Array:
-    """Actions (n, action_size) of normalised observations (n, observation_size)."""
-    act = jax.nn.relu if activation == "relu" else jnp.tanh
-    for layer in params[:-1]:
-        x = act(x @ layer["W"] + layer["b"])
-    x = x @ params[-1]["W"] + params[-1]["b"]
-    return jnp.tanh(x) if output == "tanh" else x
-
-
-def cloning_loss(params: Any, x: jax.Array, u: jax.Array, activation: Activation, output: OutputMap) -> jax.Array:
-    """ℓ_BC on pairs: mean over n of ‖π(x) − u‖², in squared units of the action."""
-    return jnp.mean(jnp.sum((forward(params, x, activation, output) - u) ** 2, axis=1))
+from neural.control.learner import Learner, cloning_loss, initial_params, optimiser, training_loss
+from neural.control.policies import MLPPolicy
 
 
 class CloningRun:
@@ -100,7 +41,7 @@ class CloningRun:
 
         Args:
             learner: network and batches.
-            schedule: step sizes of AdamW.
+            schedule: step sizes.
             rates: γ_t, (steps, A), as made by `rate_table`; its length is the length of the run.
             observations: (N, observation_size), raw; normalised here by their own mean and standard deviation.
             actions: (N, action_size), the expert's.
@@ -117,11 +58,11 @@ class CloningRun:
         self.obs_std = np.where(spread > 1e-8, spread, 1.0)
         self._data = (jnp.asarray(self.normalise(observations)), jnp.asarray(actions, dtype=jnp.float32))
         self._rates = jnp.asarray(rates)
-        optimiser = optax.adamw(schedule, weight_decay=learner.weight_decay)  # pyright: ignore[reportArgumentType]
+        updater = optimiser(learner, schedule)
         params = initial_params(learner, observations.shape[1], actions.shape[1])
         self.t = 0
-        self.state = (params, optimiser.init(params), init_bank(params, rates.shape[1]))
-        self._advance = jax.jit(functools.partial(_advance, learner, optimiser), donate_argnums=(0,))
+        self.state = (params, updater.init(params), init_bank(params, rates.shape[1]))
+        self._advance = jax.jit(functools.partial(_advance, learner, updater), donate_argnums=(0,))
         self._losses = jax.jit(functools.partial(_bank_losses, learner))
 
     def normalise(self, observations: np.ndarray) -> np.ndarray:
@@ -188,7 +129,7 @@ class CloningRun:
 
 def _advance(
     learner: Learner,
-    optimiser: optax.GradientTransformation,
+    updater: optax.GradientTransformation,
     state: Any,
     start: jax.Array,
     updates: jax.Array,
@@ -196,13 +137,14 @@ def _advance(
     rates: jax.Array,
 ) -> Any:
     key = jax.random.fold_in(jax.random.key(learner.seed), 1)
-    loss = functools.partial(cloning_loss, activation=learner.activation, output=learner.output)
+    loss = functools.partial(training_loss, learner)
 
     def update(i: jax.Array, state: Any) -> Any:
         params, opt, bank = state
-        batch = jax.random.randint(jax.random.fold_in(key, i), (learner.batch_size,), 0, data[0].shape[0])
-        grads = jax.grad(loss)(params, data[0][batch], data[1][batch])
-        steps, opt = optimiser.update(grads, opt, params)
+        drawn = jax.random.fold_in(key, i)
+        batch = jax.random.randint(drawn, (learner.batch_size,), 0, data[0].shape[0])
+        grads = jax.grad(loss)(params, data[0][batch], data[1][batch], drawn)
+        steps, opt = updater.update(grads, opt, params)
         params = optax.apply_updates(params, steps)
         return params, opt, update_bank(bank, params, rates[i])
 

@@ -21,8 +21,9 @@ from gvatheory import validation
 from gvatheory.schedules import Constant, Schedule
 from gvatheory.sweep import PACKAGES, provenance
 from neural.averages import Bank, default_bank, rate_table
-from neural.control.cloning import CloningRun, Learner
+from neural.control.cloning import CloningRun
 from neural.control.experts import load_expert
+from neural.control.learner import Learner
 from neural.control.rollout import Demonstrations, collect, evaluate
 from neural.control.tasks import get_task
 from neural.runs import claim, load_arrays, save_arrays, save_dataset

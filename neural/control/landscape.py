@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from gvatheory import validation
-from neural.control.cloning import cloning_loss
+from neural.control.learner import cloning_loss
 from neural.control.policies import MLPPolicy
 from neural.control.rollout import evaluate
 from neural.control.tasks import Task

@@ -16,13 +16,14 @@ import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+from scipy import special
 
 from neural.runs import atomic
 
-Activation = Literal["relu", "tanh"]
+Activation = Literal["relu", "tanh", "silu"]
 OutputMap = Literal["tanh", "identity"]
 
-_ACTIVATIONS = ("relu", "tanh")
+_ACTIVATIONS = ("relu", "tanh", "silu")
 _OUTPUTS = ("tanh", "identity")
 
 
@@ -110,7 +111,10 @@ class MLPPolicy:
         x = x.astype(self.weights[0].dtype)
         for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = x @ w + b
-            x = np.maximum(x, 0, out=x) if self.activation == "relu" else np.tanh(x, out=x)
+            if self.activation == "silu":
+                x *= special.expit(x)
+            else:
+                x = np.maximum(x, 0, out=x) if self.activation == "relu" else np.tanh(x, out=x)
         return x
 
     def __call__(self, obs: np.ndarray) -> np.ndarray:

@@ -1,0 +1,89 @@
+"""The `gva expert` commands: train, select, show."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpertTrain:
+    """Train an expert by SAC (needs the experts extra): hours in the background."""
+
+    task: str = "Walker2d-v4"
+    """gymnasium id."""
+    steps: int = 1_000_000
+    """Environment steps."""
+    seed: int = 0
+    """Seed of the run."""
+    out: Path = Path("runs/expert")
+    """Directory of the run; a training that was killed goes on where it stopped."""
+
+    def run(self) -> int:
+        from neural.control.expert_training import ExpertTraining, train
+
+        train(ExpertTraining(task=self.task, steps=self.steps, seed=self.seed), self.out)
+        print(f"checkpoints in {self.out / 'checkpoints'}; choose one: gva expert select --run {self.out}")
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpertSelect:
+    """Choose the expert among a training run's checkpoints, on episodes the report does not reuse."""
+
+    training: Annotated[Path, tyro.conf.arg(name="run")] = Path("runs/expert")
+    """Directory of the training run."""
+    out: Path = Path("runs/expert/expert.safetensors")
+    """Policy file to write, with its card; the curve goes beside it."""
+
+    def run(self) -> int:
+        import json
+
+        from neural.control.experts import select
+        from paper_figs.progress import stage_bars
+
+        with stage_bars() as report:
+            card = select(self.training, self.out, progress=lambda done, total: report("comparing", done, total))
+        print(json.dumps(card, indent=1))
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpertShow:
+    """Print an expert's card and its returns over fixed initial conditions, measured now."""
+
+    task: str = "Walker2d-v4"
+    """gymnasium id."""
+    path: Path | None = None
+    """Policy file; the shipped expert if not given."""
+    episodes: int = 20
+    """Initial conditions, seeds 0, 1, ..."""
+
+    def run(self) -> int:
+        import json
+
+        from gvatheory import validation
+        from neural.control.experts import load_expert, report_returns
+        from neural.control.tasks import get_task
+
+        validation.integer("episodes", self.episodes, 1)
+        task = get_task(self.task)
+        policy, card = load_expert(self.task, self.path)
+        measured = report_returns(policy, task, range(self.episodes))
+        print(json.dumps({"card": card, "measured now": measured}, indent=1))
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Expert:
+    """Train, choose or look at an expert."""
+
+    action: (
+        Annotated[ExpertTrain, tyro.conf.subcommand("train")]
+        | Annotated[ExpertSelect, tyro.conf.subcommand("select")]
+        | Annotated[ExpertShow, tyro.conf.subcommand("show")]
+    )
+
+    def run(self) -> int:
+        return self.action.run()
