@@ -17,7 +17,7 @@ import optax
 from gvatheory import validation
 from gvatheory.schedules import Schedule
 from neural.averages import init_bank, update_bank
-from neural.control.learner import Learner, cloning_loss, initial_params, optimiser, training_loss
+from neural.control.learner import Learner, cloning_loss, gradient_noise, initial_params, optimiser, training_loss
 from neural.control.policies import MLPPolicy
 
 
@@ -63,6 +63,8 @@ class CloningRun:
         self.t = 0
         self.state = (params, updater.init(params), init_bank(params, rates.shape[1]))
         self._advance = jax.jit(functools.partial(_advance, learner, updater), donate_argnums=(0,))
+        network = {"activation": learner.activation, "output": learner.output}
+        self._gradient_noise = jax.jit(functools.partial(gradient_noise, **network))
         self._losses = jax.jit(functools.partial(_bank_losses, learner))
 
     def normalise(self, observations: np.ndarray) -> np.ndarray:
@@ -85,6 +87,15 @@ class CloningRun:
     def losses(self, x: jax.Array, u: jax.Array) -> np.ndarray:
         """ℓ_BC of the iterate and of every average on normalised pairs: (1 + A,) float32, the iterate first."""
         return np.asarray(self._losses(self.state[0], self.state[2], x, u))
+
+    def gradient_noise(self, x: jax.Array, u: jax.Array) -> tuple[float, float]:
+        """Trace of the per-example gradient covariance at the iterate, and the mean gradient's squared norm.
+
+        On normalised pairs (n ≥ 2), of the reported loss ‖π(x) − u‖², without noise or dropout; see
+        `learner.gradient_noise`.
+        """
+        trace, square = self._gradient_noise(self.state[0], x, u)
+        return float(trace), float(square)
 
     def policies(self, members: list[int]) -> list[MLPPolicy]:
         """The iterate (member 0) and averages (1..A) asked for, as policies on raw observations."""

@@ -31,6 +31,8 @@ from neural.runs import claim, load_arrays, save_arrays, save_dataset
 DEMONSTRATION_SEED = 10_000
 HELD_OUT_SEED = 20_000
 EVALUATION_SEED = 30_000
+GRADIENT_PAIRS = 256
+"""Training pairs whose gradients the gradient-noise probe takes."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -110,8 +112,9 @@ def run(experiment: CloningExperiment, out: Path | str, *, progress: Progress | 
     """Carry out the experiment in directory `out`, going on where an interrupted one stopped.
 
     Leaves config.json, checkpoint.npz and, at the end, run.nc: dims iterate, average ("raw" first), episode; variables
-    return, length, fallen, loss (held-out ℓ_BC), consecutive, spaced, and loss_floor, the part of the loss that is the
-    variance of the expert's own actions on the held-out states.
+    return, length, fallen, loss (held-out ℓ_BC), gradient_noise (trace of the per-example gradient covariance, raw
+    iterate), gradient_square (squared norm of its mean), consecutive, spaced, and loss_floor, the part of the
+    loss that is the variance of the expert's own actions on the held-out states.
 
     Raises:
         FileNotFoundError, ValueError: if the expert cannot be had or does not fit the task.
@@ -138,6 +141,8 @@ def run(experiment: CloningExperiment, out: Path | str, *, progress: Progress | 
         "length": np.zeros(shape, dtype=np.int32),
         "fallen": np.zeros(shape, dtype=np.int8),
         "loss": np.full(shape[:2], np.nan),
+        "gradient_noise": np.full(shape[0], np.nan),
+        "gradient_square": np.full(shape[0], np.nan),
     }
     checkpoint = out / "checkpoint.npz"
     if resumable and checkpoint.exists():
@@ -149,6 +154,9 @@ def run(experiment: CloningExperiment, out: Path | str, *, progress: Progress | 
         results = {name: stored[name] for name in results}
 
     held_out = jnp.asarray(cloning.normalise(test.observations)), jnp.asarray(test.actions)
+    # A few pairs of the training set, evenly spaced over it: their gradients are taken one by one.
+    few = np.linspace(0, len(train.actions) - 1, min(GRADIENT_PAIRS, len(train.actions))).astype(int)
+    sample = jnp.asarray(cloning.normalise(train.observations[few])), jnp.asarray(train.actions[few])
     begun = int(np.searchsorted(at, cloning.t, side="right"))
     # Several iterates are rolled out in one call, so that no core waits at the end of each.
     for group in np.array_split(np.arange(begun, len(at)), max(1, -(-(len(at) - begun) // 10))):
@@ -158,6 +166,7 @@ def run(experiment: CloningExperiment, out: Path | str, *, progress: Progress | 
                 cloning.advance(min(500, int(at[i]) - cloning.t))
                 report("cloning", cloning.t, experiment.steps)
             results["loss"][i] = cloning.losses(*held_out)[members]
+            results["gradient_noise"][i], results["gradient_square"][i] = cloning.gradient_noise(*sample)
             policies += cloning.policies(members)
         if not policies:
             continue
@@ -213,6 +222,16 @@ def _dataset(
             "length": (cell, results["length"], {"units": "environment steps"}),
             "fallen": (cell, results["fallen"], {"units": "1", "long_name": "terminated before the time limit"}),
             "loss": (cell[:2], results["loss"], {"units": "action²", "long_name": "held-out cloning loss"}),
+            "gradient_noise": (
+                "iterate",
+                results["gradient_noise"],
+                {"units": "action⁴", "long_name": "trace of the per-example gradient covariance, raw iterate"},
+            ),
+            "gradient_square": (
+                "iterate",
+                results["gradient_square"],
+                {"units": "action⁴", "long_name": "squared norm of the mean gradient, raw iterate"},
+            ),
             "consecutive": ("iterate", near.astype(np.int8), {"long_name": "one of the last, consecutive iterates"}),
             "spaced": ("iterate", far.astype(np.int8), {"long_name": "one of the spaced iterates"}),
         },

@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any, Literal, get_args
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -132,6 +133,32 @@ def training_loss(learner: Learner, params: Any, x: jax.Array, u: jax.Array, key
     else:
         each = optax.huber_loss(errors, delta=learner.huber_width)
     return jnp.mean(jnp.sum(each, axis=1))
+
+
+def gradient_noise(
+    params: Any, x: jax.Array, u: jax.Array, activation: Activation, output: OutputMap
+) -> tuple[jax.Array, jax.Array]:
+    """Trace of the covariance over examples of the gradient of ‖π(x) − u‖², and squared norm of the mean gradient.
+
+    Both without bias from n ≥ 2 independent pairs: with g_i the examples' gradients and ḡ their mean, the trace is
+    Σ‖g_i − ḡ‖²/(n−1), and ‖ḡ‖² is lowered by trace/n (so it can come out negative). A batch of b has trace/b.
+    """
+
+    def gradient(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
+        one = jax.grad(cloning_loss)(params, pair[0][None], pair[1][None], activation, output)
+        return jax.flatten_util.ravel_pytree(one)[0]
+
+    count = len(x)
+
+    def add(total: tuple[jax.Array, jax.Array], pair: tuple[jax.Array, jax.Array]) -> Any:
+        g = gradient(pair)
+        return (total[0] + g, total[1] + g @ g), None
+
+    size = sum(leaf.size for leaf in jax.tree.leaves(params))
+    (summed, squares), _ = jax.lax.scan(add, (jnp.zeros(size), jnp.zeros(())), (x, u))
+    mean = summed / count
+    trace = (squares - count * (mean @ mean)) / (count - 1)
+    return trace, mean @ mean - trace / count
 
 
 def optimiser(learner: Learner, schedule: Schedule) -> optax.GradientTransformation:

@@ -61,6 +61,19 @@ def test_updates_follow_their_recursion(optimiser, decay, clip) -> None:
             np.testing.assert_allclose(ours[name], theirs[name], rtol=2e-5, atol=2e-6)
 
 
+def test_gradient_noise_is_that_of_single_gradients() -> None:
+    rng = np.random.default_rng(2)
+    cloning, _, _ = run()
+    x, u = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
+    params = [{k: np.asarray(v, np.float64) for k, v in layer.items()} for layer in cloning.state[0]]
+    grads = [gradient(params, x[i : i + 1], u[i : i + 1]) for i in range(40)]
+    rows = np.array([np.concatenate([layer[k].ravel() for layer in g for k in ("W", "b")]) for g in grads])
+    trace, square = cloning.gradient_noise(jnp.asarray(x, jnp.float32), jnp.asarray(u, jnp.float32))
+    expected = np.trace(np.cov(rows.T))
+    assert trace == pytest.approx(expected, rel=1e-4)
+    assert square == pytest.approx(np.sum(rows.mean(axis=0) ** 2) - expected / 40, rel=1e-3, abs=1e-5)
+
+
 def losses(count: int = 4000, **changes) -> np.ndarray:
     """Training losses of one fixed batch of a linear network, one per key."""
     learner = Learner(output="identity", **changes)
