@@ -10,7 +10,6 @@ import dataclasses
 from typing import Any, Literal, get_args
 
 import jax
-import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -142,23 +141,30 @@ def gradient_noise(
 
     Both without bias from n ≥ 2 independent pairs: with g_i the examples' gradients and ḡ their mean, the trace is
     Σ‖g_i − ḡ‖²/(n−1), and ‖ḡ‖² is lowered by trace/n (so it can come out negative). A batch of b has trace/b.
+    No g_i is formed: that of a layer is the outer product of its input and the slope δ_i in its sum, so ‖g_i‖² is the
+    sum over layers of (‖input‖² + 1)‖δ_i‖² (Goodfellow 2015, arXiv 1510.01799).
     """
 
-    def gradient(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
-        one = jax.grad(cloning_loss)(params, pair[0][None], pair[1][None], activation, output)
-        return jax.flatten_util.ravel_pytree(one)[0]
+    def total(shifts: list[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
+        inputs, h = [], x
+        for i, (layer, shift) in enumerate(zip(params, shifts, strict=True)):
+            inputs.append(h)
+            h = h @ layer["W"] + layer["b"] + shift
+            if i < len(params) - 1:
+                h = _ACTIVATIONS[activation](h)
+        out = jnp.tanh(h) if output == "tanh" else h
+        return jnp.sum((out - u) ** 2), inputs
 
     count = len(x)
-
-    def add(total: tuple[jax.Array, jax.Array], pair: tuple[jax.Array, jax.Array]) -> Any:
-        g = gradient(pair)
-        return (total[0] + g, total[1] + g @ g), None
-
-    size = sum(leaf.size for leaf in jax.tree.leaves(params))
-    (summed, squares), _ = jax.lax.scan(add, (jnp.zeros(size), jnp.zeros(())), (x, u))
-    mean = summed / count
-    trace = (squares - count * (mean @ mean)) / (count - 1)
-    return trace, mean @ mean - trace / count
+    slopes, inputs = jax.grad(total, has_aux=True)([jnp.zeros((count, len(layer["b"]))) for layer in params])
+    squares = sum(
+        jnp.sum((jnp.sum(h**2, axis=1) + 1) * jnp.sum(d**2, axis=1)) for h, d in zip(inputs, slopes, strict=True)
+    )
+    mean = sum(
+        jnp.sum((h.T @ d / count) ** 2) + jnp.sum(jnp.mean(d, axis=0) ** 2) for h, d in zip(inputs, slopes, strict=True)
+    )
+    trace = (squares - count * mean) / (count - 1)
+    return trace, mean - trace / count
 
 
 def optimiser(learner: Learner, schedule: Schedule) -> optax.GradientTransformation:
