@@ -157,10 +157,10 @@ def gradient_noise(
 
     count = len(x)
     slopes, inputs = jax.grad(total, has_aux=True)([jnp.zeros((count, len(layer["b"]))) for layer in params])
-    squares = sum(
+    squares: Any = sum(
         jnp.sum((jnp.sum(h**2, axis=1) + 1) * jnp.sum(d**2, axis=1)) for h, d in zip(inputs, slopes, strict=True)
     )
-    mean = sum(
+    mean: Any = sum(
         jnp.sum((h.T @ d / count) ** 2) + jnp.sum(jnp.mean(d, axis=0) ** 2) for h, d in zip(inputs, slopes, strict=True)
     )
     trace = (squares - count * mean) / (count - 1)
