@@ -36,6 +36,8 @@ def order_identities() -> tuple[Trial, ...]:
     found.append(vanishes(left - 1 / (t + 1), "η = 1/(λ(t+1)) leaves 1/t"))
     level = k * (1 + mu) / ((1 - mu) * (2 * (1 + mu) - k))
     after_rise = level * (2 * mu**2 - 2 * mu**2 * (1 + mu - k) / (1 + mu)) + 1  # φ' = μ at k' = 1
+    excess = (1 - k) * (2 * (1 + mu) + k * (1 + 2 * mu)) / (2 * (1 + mu) - k)
+    found.append(vanishes(after_rise - k * level - excess, "heavy ball, step raised to k = 1: at most 1/k for k <= 1"))
     ratio = sympy.cancel(level / after_rise)
     found.append(vanishes(ratio.subs(mu, 1) - 1 / k, "heavy ball, step raised to k = 1, as μ -> 1"))
     return (*found, *bias_identities())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import accumulate
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gvatheory as gva
+from proofs_check.interface import Trial
+from proofs_check.judging import at_least
 from proofs_check.routes.averaged_moments import Matrix, Moments, Noise, averaged_moments
 
 Kind = Literal["quadratic", "regression", "heavy ball"]
@@ -125,3 +128,22 @@ def library_cases(rng: np.random.Generator, steps: int) -> Iterator[tuple[str, g
     law = gva.exact_law(gva.LinearRegression(hessian, 0.7, batch), schedule, gva.EMA(gamma), steps, 0.0)
     labels = Noise(hessian, 0.7 / batch * hessian, 1 / batch)
     yield "regression, EMA", law, Training(labels, eta, [gamma] * steps, np.zeros(2))
+
+
+def falling_steps() -> Iterator[Trial]:
+    """How far steps that fall break the order, beyond T-fold on a quadratic: regression, and a constant rate."""
+    unit, start = np.ones((1, 1)), np.zeros(1)
+    k = [1.0] * 10 + [1 / (t + 2) for t in range(90)]
+    iterate, average = Training(Noise(unit, unit / 3, 1 / 3), k, [1.0] * 10 + [0.0] * 90, start).covariances()
+    ratio = float(average[0, 0] / iterate[0, 0])
+    yield at_least(ratio, 200.0, "Var θ̃ / Var θ, regression, b=3, k=1 ten times, then 1/2, 1/3, ..., θ̃ = θ_10, T=100")
+    k = [1.0] * 5 + [1 / (t + 2) for t in range(95)]
+    iterate, average = Training(Noise(unit, unit), k, [0.034] * 100, start).covariances()
+    ratio = float(average[0, 0] / iterate[0, 0])
+    yield at_least(ratio, 1.1, "Var θ̃ / Var θ, k=1 five times, then 1/2, 1/3, ..., γ=0.034, T=100")
+    for excess in (Fraction(1, 100), Fraction(1, 10**6)):
+        k, gamma = 2 - excess, Fraction(1, 2)
+        level, a, rho = k / (2 - k), 1 - k, 1 - gamma
+        before = level * gamma / (2 - gamma) * (1 + a * rho) / (1 - a * rho)
+        after = rho**2 * before + gamma**2  # k = 1 forgets the iterate: its variance is 1
+        yield at_least(after, 1 / (18 * excess), f"γ=1/2, k=2-{excess} for long, then k=1 once")
