@@ -348,7 +348,8 @@ def picture(seed: int) -> Picture:
 PROPOSITION = Proposition(
     id="A7",
     title="Series law: an average is a smaller step, and time constants add up",
-    setting="stationary EMA of rate γ of SGD or heavy ball on a noisy quadratic: k = ηλ, a = 1-k, ρ = 1-γ",
+    setting="stationary EMA of rate γ of SGD or heavy ball on a noisy quadratic: k = ηλ, a = 1-k, ρ = 1-γ, "
+    "P = k/(2-k), R = γ/(2-γ); V its variance, η_eff the step of SGD with the same variance",
     statement=(
         r"$V = \frac{\sigma^2}{\lambda^2}\frac{PR(1+PR)}{P+R} = \frac{\sigma^2}{2\lambda^2}\,"
         r"\frac{1}{\tau - 1/2 - c}$ and $1/\eta_{eff} = 1/\eta + \lambda/\gamma - \lambda c$ with "

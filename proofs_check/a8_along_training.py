@@ -303,8 +303,7 @@ def runs(claim: Claim, setup: Setup) -> Outcome:
         yield inside(float(claim.window(made, window)), (ends[0], ends[1]), f"W_{window}, k={k}, γ={gamma}")
         low, high = binomial_interval(int(((path[0] <= u) & (path[1] > u)).sum()), count, setup.rate)
         with mpmath.workdps(30):
-            gap = 1 - stationary_filters.correlations(k, gamma, 1)[1]
-            exact = normal.crossing_by_plackett(u, gap)
+            exact = normal.crossing_by_plackett(u, 1 - stationary_filters.correlations(k, gamma, 1)[1])
             length = float(normal.upper(claim.duration_sign * u) / exact)
             mean, both = claim.fallen(mpmath.mpf(1), mpmath.mpf(1), mpmath.mpf(1) / 2)
         yield inside(float(exact), (low, high), f"fall rate, k={k}, γ={gamma}, u={u}")
@@ -345,7 +344,8 @@ def picture(seed: int) -> Picture:
 PROPOSITION = Proposition(
     id="A8",
     title="Along training: autocorrelation, window spread, falls and the fallen fraction",
-    setting="stationary EMA of SGD on a noisy quadratic, one direction: k = ηλ, a = 1-k, ρ = 1-γ; fall: ẽ > u√V",
+    setting="stationary EMA of SGD, noisy quadratic, one direction: k = ηλ, a = 1-k, ρ = 1-γ, P = k/(2-k), R = γ/(2-γ); "
+    "fall: ẽ > u√V, of an episode: X > ε + ςZ, X ~ N(0, s²) per iterate, Z ~ N(0, 1) per episode, c = ε/√(s²+ς²)",
     statement=(
         r"$r_j = \frac{a^{j+1}(1-\rho^2) - \rho^{j+1}(1-a^2)}{(a-\rho)(1+a\rho)}$; "
         r"$W_n = 1 - \frac{2}{n-1}\sum_j (1-\frac jn) r_j \le 1$ for all $n$ iff $k+\gamma \le 2$ iff all $r_j \ge 0$; "
