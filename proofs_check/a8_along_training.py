@@ -344,8 +344,8 @@ def picture(seed: int) -> Picture:
 PROPOSITION = Proposition(
     id="A8",
     title="Along training: autocorrelation, window spread, falls and the fallen fraction",
-    setting="stationary EMA of SGD, noisy quadratic, one direction: k = ηλ, a = 1-k, ρ = 1-γ, P = k/(2-k), R = γ/(2-γ); "
-    "fall: ẽ > u√V, of an episode: X > ε + ςZ, X ~ N(0, s²) per iterate, Z ~ N(0, 1) per episode, c = ε/√(s²+ς²)",
+    setting="stationary EMA of SGD, quadratic, one direction; k = ηλ, a = 1-k, ρ = 1-γ, P = k/(2-k), R = γ/(2-γ). "
+    "Fall: ẽ > u√V, of an episode: X > ε + ςZ, X ~ N(0, s²) per iterate, Z ~ N(0, 1) per episode, c = ε/√(s²+ς²)",
     statement=(
         r"$r_j = \frac{a^{j+1}(1-\rho^2) - \rho^{j+1}(1-a^2)}{(a-\rho)(1+a\rho)}$; "
         r"$W_n = 1 - \frac{2}{n-1}\sum_j (1-\frac jn) r_j \le 1$ for all $n$ iff $k+\gamma \le 2$ iff all $r_j \ge 0$; "
