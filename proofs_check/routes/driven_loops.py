@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import mpmath
 import numpy as np
@@ -11,10 +12,14 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_discrete_lyapunov
 
 import gvatheory as gva
-from proofs_check.judging import real
+from proofs_check.interface import Setup, Trial
+from proofs_check.judging import at_most, real
 from proofs_check.rational_matrices import exact, identity
 from proofs_check.rational_norms import squared_norm_bounds
 from proofs_check.routes.rational_loops import energy
+
+if TYPE_CHECKING:
+    from proofs_check.c2_stable_loops import Claim
 
 POLICIES = 6
 
@@ -116,3 +121,44 @@ def energies(loop: Loop, policy: int, r: Any, horizon: int, number: Any) -> tupl
         difference.append(cost - (star.conj() @ Q @ star).real - R[0, 0].real * abs(known) ** 2)
         x, star = A @ x + B * w, A @ star
     return np.cumsum(np.array(size)), np.cumsum(np.array(difference))
+
+
+def mean_gap(loop: Loop, error: Any, start: Any, noise: Any, horizon: int) -> Any:
+    """Expected gap over h < horizon under process noise, for a constant error, by the recursion of E xxᵀ in mpmath.
+
+    Args:
+        loop: its start is not used.
+        error: Δ, shape (1, n).
+        start: E x_0x_0ᵀ, shape (n, n).
+        noise: covariance of the noise, shape (n, n).
+        horizon: number of steps that are paid for.
+    """
+    lift = np.vectorize(mpmath.mpf, otypes=[object])
+    A, B, K, Q, R, error, start, noise = map(lift, (loop.A, loop.B, loop.K, loop.Q, loop.R, error, start, noise))
+    gap = mpmath.mpf(0)
+    for sign, shift in ((1, error), (-1, 0 * error)):
+        moved, gain, second = A + B @ shift, K + shift, start
+        stage = Q + gain.T @ R @ gain
+        for _ in range(horizon):
+            gap += sign * np.trace(stage @ second)
+            second = moved @ second @ moved.T + noise
+    return gap
+
+
+def noisy_trials(claim: Claim, setup: Setup) -> Iterator[Trial]:
+    """Part 5 of C.2 with constant errors: the exact mean gap, random start and noise of diagonal covariances."""
+    rng, horizon = setup.rng("noise"), setup.size(40, 200)
+    drawn = [(*Loop.of(rng.random(14))[:2], rng.normal(size=(1, 2))) for _ in range(setup.size(1, 6))]
+    for loop, share, along in [(Loop.slow(0.9, 20.0), 0.5, np.array([[0.0, 1.0]])), *drawn]:
+        start, noise = np.round(rng.random((2, 2)), 3)
+        pulses = [replace(loop, start=one).constants(mpmath.mpf) for one in np.eye(2)]
+        weights = start + (horizon if claim.per_step else 1) * noise
+        X2, Y2 = (sum(w * pulse[i] for w, pulse in zip(weights, pulses, strict=True)) for i in (0, 1))
+        radius = float(gva.stability_radius(loop.A, loop.B).radius)
+        r = share * float(claim.radius(radius, radius))
+        error = r * along / np.linalg.norm(along)
+        gap = mean_gap(loop, error, np.diag(start), np.diag(noise), horizon)
+        _, _, c, root = pulses[0]
+        bound = claim.gap(mpmath.sqrt(X2), mpmath.sqrt(Y2), c, root, mpmath.mpf(r), mpmath.mpf(share))
+        where = f"Δ={error.tolist()}, Σ_0=diag{start.tolist()}, W=diag{noise.tolist()}, H={horizon}, {loop}"
+        yield at_most(abs(gap), bound, f"|E gap|, {where}")

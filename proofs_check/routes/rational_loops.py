@@ -12,11 +12,12 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
+import sympy
 from numpy.typing import NDArray
 from scipy import linalg
 
 from proofs_check.interface import Trial
-from proofs_check.judging import rational
+from proofs_check.judging import rational, vanishes
 from proofs_check.rational_matrices import Exact, exact, identity, pivots, smallest_eigenvalue_above
 from proofs_check.rational_norms import complexified
 
@@ -147,3 +148,23 @@ def unstable_margin(matrix: Exact) -> Fraction:
     """Of a real 2x2 matrix: positive iff its spectral radius exceeds 1, negative iff it is below 1 (Jury)."""
     trace, det = matrix[0, 0] + matrix[1, 1], matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
     return max(abs(det) - 1, abs(trace) - 1 - det)
+
+
+def dissipation() -> Iterator[Trial]:
+    """The LMI as a quadratic form, and the determinant with an error of rank one, n = 2."""
+    A, B = sympy.Matrix(2, 2, sympy.symbols("a:4")), sympy.Matrix(2, 2, sympy.symbols("b:4"))
+    s, z, g = sympy.symbols("s z gamma2")
+    p = sympy.symbols("p:3")
+    P, x, w = sympy.Matrix([[p[0], p[1]], [p[1], p[2]]]), sympy.symbols("x:2"), sympy.symbols("w:2")
+    state, action = sympy.Matrix(x), sympy.Matrix(w)
+    moved = A * state + B * action
+    fall = moved.dot(P * moved) - state.dot(P * state) + state.dot(state) - g * action.dot(action)
+    lmi = sympy.BlockMatrix(
+        [[A.T * P * A - P + sympy.eye(2), A.T * P * B], [B.T * P * A, B.T * P * B - g * sympy.eye(2)]]
+    )
+    both = sympy.Matrix([*x, *w])
+    yield vanishes(sympy.expand(fall - both.dot(lmi.as_explicit() * both)), "V(x') - V(x) + ‖x‖² - γ²‖w‖²")
+    u, v = sympy.Matrix(sympy.symbols("u:2")), sympy.Matrix(sympy.symbols("v:2"))
+    shift = z * sympy.eye(2) - A
+    changed = (shift - s * B * v * u.T).det() - shift.det() + s * (u.T * shift.adjugate() * B * v)[0]
+    yield vanishes(sympy.expand(changed), "det(zI-A-BΔ) = det(zI-A) (1 - s uᵀGv), Δ = s vuᵀ")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gvatheory as gva
-from proofs_check.routes.driven_loops import POLICIES, Loop, energies, scattered_loop
+from proofs_check.routes.driven_loops import POLICIES, Loop, energies, mean_gap, scattered_loop
 
 
 @pytest.mark.parametrize("policy", range(POLICIES))
@@ -42,3 +42,22 @@ def test_special_loops_have_the_radii_they_say():
     A, B = scattered_loop(np.random.default_rng(0), 3, 2)
     assert gva.spectral_radius(A) < 1
     assert B.shape == (3, 2)
+
+
+def test_mean_gap_without_noise_is_the_gap_of_a_rollout():
+    loop, _, _ = Loop.of(np.random.default_rng(3).random(14))
+    error, gap = np.array([[0.1, -0.05]]), 0.0
+    x = star = loop.start
+    for _ in range(12):
+        action, known = loop.K @ x + error @ x, loop.K @ star
+        gap += x @ loop.Q @ x - star @ loop.Q @ star + loop.R[0, 0] * (action[0] ** 2 - known[0] ** 2)
+        x, star = loop.A @ x + loop.B @ (error @ x), loop.A @ star
+    second = np.outer(loop.start, loop.start)
+    assert float(mean_gap(loop, error, second, 0 * second, 12)) == pytest.approx(gap, rel=1e-9)
+
+
+def test_noise_of_one_step_is_a_start_of_its_own():
+    loop, _, _ = Loop.of(np.random.default_rng(4).random(14))
+    error, noise = np.array([[0.1, 0.1]]), np.diag([0.3, 0.7])
+    shifted = sum(float(mean_gap(loop, error, noise, 0 * noise, n)) for n in range(5))
+    assert float(mean_gap(loop, error, 0 * noise, noise, 5)) == pytest.approx(shifted, rel=1e-9)
