@@ -10,7 +10,7 @@ Statement.
 2. The best bounds are smaller if M > 1: ‖Π_k‖ <= b_k and, for k >= 1, ‖Π_k - A^k‖ <= b_k - Mρ^k, where b_0 = 1, b_1 =
    Mρ+ε and b_k = (ρ+ε) b_{k-1} + (M-1)ρε b_{k-2}. They are attained together at every k <= n, by a constant E, in the
    norm of largest column sums: A e_0 = Mρ e_1, A e_i = ρ e_{i+1} for 1 <= i < n, E e_i = ε e_0. Hence the best rate
-   is x = ((ρ+ε) + √((ρ+ε)² + 4(M-1)ρε))/2 = ρ + Mε + O(ε²), and the products decay if ε < (1-ρ)/(1+(M-1)ρ). (1)
+   is x = ((ρ+ε) + √((ρ+ε)² + 4(M-1)ρε))/2, ρ + Mε + O(ε²) if ρ > 0, and the products decay if ε < (1-ρ)/(1+(M-1)ρ). (1)
    has the right value and slope at ε = 0, up to lower orders in k, and ρ + Mε is too large where Mε >~ ρ.
 3. For independent random E_i with E‖E_i‖ <= m: E‖Π_k‖ <= M(ρ+Mm)^k and <= b_k at ε = m, attained as in (2) by random
    multiples of E. An error drawn once for all steps obeys neither (A = ρ, E = ε or 0: Jensen).
@@ -50,14 +50,7 @@ from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, T
 from proofs_check.judging import at_least, at_most, equal, inside, nonnegative_coefficients, rational, vanishes, worst
 from proofs_check.pictures import Picture, series
 from proofs_check.rational_matrices import Exact, exact, identity
-from proofs_check.rational_norms import (
-    complexified,
-    norm_above,
-    norm_at_most,
-    power_constant,
-    powers,
-    product,
-)
+from proofs_check.rational_norms import complexified, norm_above, norm_at_most, power_constant, powers, product
 from proofs_check.routes.perturbed_products import aligned_errors, extremal_shift
 
 
@@ -312,18 +305,20 @@ def rollouts(claim: Claim, setup: Setup) -> Outcome:
         values = rng.random((k, count))
         return values if claim.independent else np.broadcast_to(values[0], values.shape)
 
+    def shifted(scales: NDArray[np.float64], M: float, rho: float, error: float) -> NDArray[np.float64]:
+        """Column sums of the extremal shift's products, shape (scales.shape[1],); they increase in the multipliers."""
+        state = np.zeros((len(scales) + 1, scales.shape[1]))
+        state[0] = 1
+        weights = np.full((len(scales), 1), rho)
+        weights[0] *= M
+        for scale in scales:
+            state = np.concatenate([error * scale * state.sum(0, keepdims=True), weights * state[:-1]])
+        return state.sum(0)
+
     def trials() -> Iterator[Trial]:
         M, rho, error, k = 3.0, 0.8, 0.4, 8
-        state = np.zeros((k + 1, count))
-        state[0] = 1
-        weights = np.full((k, 1), rho)
-        weights[0] *= M
-        for scale in draw(k):
-            moved = np.zeros_like(state)
-            moved[1:] = weights * state[:-1]
-            moved[0] = error * scale * state.sum(0)
-            state = moved
-        interval = bounded_mean_interval(state.sum(0), 0.0, M * (rho + M * error) ** k, setup.rate)
+        top = float(shifted(np.ones((k, 1)), M, rho, error)[0]) * (1 + 1e-12)
+        interval = bounded_mean_interval(shifted(draw(k), M, rho, error), 0.0, top, setup.rate)
         yield inside(claim.best(M, rho, error / 2, k), interval, f"mean of the largest column sum, M={M}, k={k}")
         M, rho, error, k = 16.0, 0.5, 0.5, 8
         A = np.array([[0.0, M * rho], [0.0, 0.0]])
@@ -331,8 +326,9 @@ def rollouts(claim: Claim, setup: Setup) -> Outcome:
         for scale in draw(k):
             whole = (A + scale[:, None, None] * np.array([[0.0, 0.0], [error, 0.0]])) @ whole
         norms = np.linalg.norm(whole, 2, axis=(1, 2))
-        low, high = bounded_mean_interval(norms, 0.0, M * (rho + M * error) ** k, setup.rate)
-        for bound in claim.bounds(M, rho, error / 2, k):  # A^8 = 0: the difference is the product
+        low, high = bounded_mean_interval(norms, 0.0, (M * rho * error) ** (k / 2) * (1 + 1e-12), setup.rate)
+        mean = error / 2
+        for bound in (*claim.bounds(M, rho, mean, k), claim.best(M, rho, mean, k)):  # A^8 = 0: difference = product
             yield at_most(low, bound, f"nilpotent block, M={M}, k={k}, E‖Π_k‖ in [{low:.4g}, {high:.4g}]")
 
     return Outcome.from_trials(trials(), f"{count} products per setting", assertions=2)
