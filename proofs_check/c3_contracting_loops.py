@@ -9,7 +9,7 @@ Statement. With R_H(q) = Σ_{h<H} (1 - q^h)/(1-q) = H/(1-q) - (1-q^H)/(1-q)², w
 G_H(q) = Σ_{h<H} q^h:
 
 1. If ‖Δ‖ <= ε + δ‖x_h‖, and F(0) = 0 where δ > 0, then |gap| <= L_r [‖x_0‖ (G_H(κ) - G_H(ρ)) + L_uε R_H(κ)], with
-   equality for every ρ, ε, δ, x_0 and H in the scalar loop F(x) = ρx, Δ = ε + δx, r = -L_r x (at ρ >= 1 too).
+   equality for every ρ, ε, δ, x_0 >= 0 and H in the scalar loop F(x) = ρx, Δ = ε + δx, r = -L_r x (ρ >= 1 too).
 2. Bounded Δ (δ = 0): |gap| <= L_rL_uε R_H(ρ), linear in H when ρ < 1, quadratic when ρ = 1.
 3. Proportional Δ (ε = 0): if κ < 1, |gap| < L_rL_uδ‖x_0‖/((1-ρ)(1-κ)) for every H, the limit of (1), unless both are 0.
 4. Cloning: if Δ is a δ-Lipschitz function of the state and κ < 1, its loss on the expert's own states is enough:
@@ -209,7 +209,7 @@ def extremes(claim: Claim, setup: Setup) -> Outcome:
         point[[0, 1, 2, 3]] = *rng.uniform(0.1, 0.9, 3), 0.5
         duel = loops.clone(point, 200, hundredths)
         with mpmath.workdps(DIGITS):
-            share = 1 - 2 / (200 * (1 - real(duel.rate + duel.slope)))
+            share = 1 - 1 / (200 * (1 - real(duel.rate + duel.slope)))  # R_H(κ) > H/(1-κ) - 1/(1-κ)²
             limit = share * claim.cloning(duel.rate, duel.slope, duel.loss, 200)
             yield at_least(real(duel.gap), limit, f"best constant as H grows, {duel.where}")
 
@@ -327,7 +327,7 @@ def picture(seed: int) -> Picture:
         x_label="horizon H",
         y_label="gap",
         series=(
-            series("Δ = ε, scalar loop", "truth", h, truth(slope, 0.0, 0.0)),
+            series("Δ = ε, scalar loop", "truth", h, truth(slope, 0.0, start)),
             series("bound for |Δ| ≤ ε", "claim", h, [claim.bound(rate, slope, 0.0, 0.0, n) for n in h.tolist()]),
             series("Δ = δx, scalar loop", "truth", h, truth(0.0, slope, start)),
             series("uniform bound for |Δ| ≤ δ|x|", "claim", h, [claim.uniform(rate, slope, start)] * len(h)),
@@ -354,7 +354,7 @@ PROPOSITION = Proposition(
         r"$L_rL_u\varepsilon[H - 1 + M\rho R_{H-1}(\rho)]$"
     ),
     hypotheses=(
-        "F contracts everywhere (or between any state the learner visits and the expert's states)",
+        "F contracts everywhere (or between the learner's states and the expert's, and 0 where δ‖x‖ enters)",
         "Δ is measured on the learner's states (cloning: on the expert's, with Δ Lipschitz and κ < 1)",
         "F(0) = 0 where δ‖x‖ enters; Δ(0) = 0, κ < 1 and no process noise for the uniform bound",
         "the reward depends on the state alone; noise elsewhere is common to expert and learner",
@@ -393,7 +393,7 @@ PROPOSITION = Proposition(
         "The uniform bound also needs F(0) = 0 (else Δ = δx does not vanish at the equilibrium; F(x) = ρx + c grows "
         "linearly) and dynamics without noise (common noise of mean μ makes the scalar loop's gap linear in H).",
         "The uniform bound is a limit, never attained at finite H; the finite-H bound of part 1 is, for every ε and δ "
-        "at once, and holds for ρ >= 1 as well.",
+        "at once (and x_0 >= 0 in the scalar loop), and holds for ρ >= 1 as well.",
     ),
     picture=picture,
 )
