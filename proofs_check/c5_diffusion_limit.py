@@ -1,7 +1,7 @@
 r"""Proposition C.5: the law of an averaged Ornstein-Uhlenbeck path is the limit of the law of averaged SGD.
 
 Setting. One eigendirection of curvature λ, gradient noise white with variance σ² (Gaussian only for the law itself),
-constant step η: e_{t+1} = (1-k)e_t - ηξ_t, ẽ_{t+1} = (1-γ_t)ẽ_t + γ_t e_{t+1}, ẽ_0 = e_0, k = ηλ.
+constant step η: e_{t+1} = (1-k)e_t - ηξ_t, ẽ_{t+1} = (1-γ_t)ẽ_t + γ_t e_{t+1}, ẽ_0 = e_0 fixed, k = ηλ.
 Limit η -> 0 at fixed time s = ηT, with γ_t = ηg(ηt): de = -λe ds + √η σ dW, dẽ = g(s)(e - ẽ) ds. (With steps η(t) and
 s = ∫η dt, dv/ds = -2λv + η(t)σ²: the noise keeps η(t), so that s alone does not do.)
 
@@ -15,13 +15,13 @@ Statement. With w(q) = g(q) exp(-∫_q^s g), K(s, r) = ∫_r^s w(q) e^{-λ(q-r)}
    Var ẽ = (ησ²/λ²s)[1 - (3 - 4e^{-x} + e^{-2x})/(2x)]; α = 1/2: K = G√(π/λ) exp(λr - 2G√s + G²/λ)
    [erf(√(λs) - G/√λ) - erf(√(λr) - G/√λ)]. In steps γ_t = Gη^{1-α} t^{-α}: an unscaled t^{-α}, α < 1, becomes the
    iterate itself at fixed s.
-4. Order one. Var_SGD(T) = Var ẽ + η·ησ²(g/(g-λ))² [B(λ,λ) - 2B(λ,g) + B(g,g)] + O(η²), with E = e^{-(p+r)s} and
-   B(p,r) = (1-E)(pr/(p+r)² - 1) + Es(p²+r²)/(2(p+r)). (Seen, not proved, for Polyak and α = 1/2.) Stationary, for all
-   0 < k < 2, 0 < γ <= 1, with q = kγ/(k+γ): q <= Var_SGD/Var ẽ - 1 = [q + kγ/((2-k)(2-γ))]/(1-q) <= 3k/(2-k), the
+4. Order one, constant g. Var_SGD(T) = Var ẽ + η·ησ²(g/(g-λ))² [B(λ,λ) - 2B(λ,g) + B(g,g)] + O(η³), with E = e^{-(p+r)s}
+   and B(p,r) = (1-E)(pr/(p+r)² - 1) + Es(p²+r²)/(2(p+r)). (Seen, not proved, for Polyak and α = 1/2.) Stationary, for
+   all 0 < k < 2, 0 < γ <= 1, with q = kγ/(k+γ): q <= Var_SGD/Var ẽ - 1 = [q + kγ/((2-k)(2-γ))]/(1-q) <= 3k/(2-k), the
    right side attained at γ = 1.
-5. All T >= 1, k, γ <= 1: Var_SGD(T)/Var ẽ(ηT) decreases in T, so it is at least its stationary value, hence above
-   1 + q; and Var_SGD(T) <= e^{2max(k,γ)} [Var ẽ(ηT) + 2q Var ẽ(∞)]. The ratio is about 3 at T = 1 for small k and γ:
-   no relative bound is small for all T. Raw SGD: 2/(2-k) <= ratio <= 2k/(1-e^{-2k}) <= 1 + k + k²/3, at T = ∞ and 1.
+5. Constant g, all T >= 1, k, γ <= 1: Var_SGD(T)/Var ẽ(ηT) decreases in T, so it is at least its stationary value, hence
+   above 1 + q; and Var_SGD(T) <= e^{2max(k,γ)} [Var ẽ(ηT) + 2q Var ẽ(∞)]. The ratio is about 3 at T = 1 for small k and
+   γ: no relative bound is small for all T. Raw SGD: 2/(2-k) <= ratio <= 2k/(1-e^{-2k}) <= 1 + k + k²/3, at T = ∞ and 1.
 6. Independent noise with excess kurtosis κ leaves κ·3kγ(k+γ)/((3k+γ)(k+3γ)) (1 + O(η)) in the stationary average.
 
 Proof. (1-3) Variation of constants; the moment equations dC/ds = -(λ+g)C + gM, dV/ds = 2g(C-V). (4) SGD's kernel is
@@ -236,12 +236,8 @@ def convergence(claim: Claim, setup: Setup) -> Outcome:
     rng = setup.rng()
 
     def orders(errors: list[Any], tolerance: float, where: str) -> Trial:
-        return equal(
-            mpmath.log(abs(errors[0] / errors[1]), 2),
-            mpmath.mpf(claim.order),
-            f"order in η, {where}",
-            tolerance=tolerance,
-        )
+        found = mpmath.log(abs(errors[0] / errors[1]), 2)
+        return equal(found, mpmath.mpf(claim.order), f"order in η, {where}", tolerance=tolerance)
 
     def trials() -> Iterator[Trial]:
         for _ in range(setup.size(3, 20)):
@@ -282,11 +278,12 @@ def _by_recursion(claim: Claim, orders: Any) -> Iterator[Trial]:
             rates = ou.power_rates(alpha, scale, s / (steps if claim.scaled else 512), steps)
             errors.append(ou.relative_error(alpha, scale, lam, s, shape, rates))
         yield orders(errors, 0.05, f"α={alpha}, λ={lam}, G={scale}, s={s}")
-    # Not scaled, t^{-1/2} leaves the iterate as it is: Var ẽ/Var e -> 1 as η -> 0.
+    # Not scaled, t^{-1/2} leaves the iterate as it is: 1 - Var ẽ/Var e is about (λ + 3v'/2v)s/√T,
+    # v = Var e, for a lag of √T steps: 1.02 λs/√T here.
     for steps in (1_000, 16_000):
         t = np.arange(1.0, steps + 1)
         found = ou.recursion(lam, np.full(steps, s / steps), t**-0.5)
-        yield at_least(found.average / found.iterate, 1 - 1.3 * lam * s / steps**0.5, f"γ_t = t^(-1/2), T={steps}")
+        yield at_least(found.average / found.iterate, 1 - 1.05 * lam * s / steps**0.5, f"γ_t = t^(-1/2), T={steps}")
 
 
 def paths(claim: Claim, setup: Setup) -> Outcome:
@@ -360,7 +357,7 @@ PROPOSITION = Proposition(
         "constant step (else the noise keeps η(t) and s = ∫η alone does not determine the law)",
         "rates scaled with the step, γ_t = ηg(ηt)",
         "noise uncorrelated in time, of finite variance (Gaussian for the law itself; independent for the kurtosis)",
-        "stationary bounds: 0 < k < 2, 0 < γ <= 1; bounds at finite T: k, γ <= 1",
+        "stationary bounds: 0 < k < 2, 0 < γ <= 1; bounds at finite T: constant g, k, γ <= 1",
     ),
     source="Block et al., arXiv 2310.11428, Proposition C.5",
     reconstructed=True,
@@ -382,7 +379,7 @@ PROPOSITION = Proposition(
         Mutant("constant", "ceiling", 2, "Var_SGD/Var ẽ - 1 <= 2k/(2-k)"),
         Mutant("constant", "early", 2, "Polyak's correction with 2 - 4e^{-x} + e^{-2x}"),
         Mutant("constant", "kurtosis", 4, "a third more excess kurtosis"),
-        Mutant("exponent", "growth", 0, "Var_SGD(T) <= Var ẽ + 2q Var ẽ(∞)"),
+        Mutant("exponent", "growth", 1, "e^{max(k,γ)} in front, one factor of the two kernels"),
         Mutant("exponent", "order", 2, "convergence of second order in η"),
         Mutant("sign", "ratio_power", -1, "λ/(λ+g) instead of g/(λ+g)"),
         Mutant("sign", "overshoots", False, "SGD's variance would be below the diffusion's"),

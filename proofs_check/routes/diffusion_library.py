@@ -55,12 +55,15 @@ def library(claim: Claim, setup: Setup) -> Outcome:
 def _power_laws(k: float, steps: int) -> Iterator[Trial]:
     """diffusion_law at η = 1 for Polyak and α = 1/2, where ẽ = e up to t = 1."""
     for alpha, average in ((1, gva.Polyak()), (0.5, gva.PowerEMA(0.5))):
-        law = gva.diffusion_law(gva.NoisyQuadratic(k, 1.0), gva.Constant(1.0), average, steps, 0.0)
+        law = gva.diffusion_law(gva.NoisyQuadratic(k, 1.0), gva.Constant(1.0), average, steps, 1.0)
         with mpmath.workdps(15):
             expected = float(ou.average_variance(mpmath.mpf(alpha), mpmath.mpf(1), mpmath.mpf(k), steps, start=1))
-        yield equal(
-            float(law.covariance[0, 0]), expected, f"diffusion_law, α={alpha}, k={k:.5g}, T={steps}", tolerance=1e-7
-        )
+            exponent, one = mpmath.mpf(alpha), mpmath.mpf(1)
+            left = ou.kept(exponent, one, steps, one) + ou.response(exponent, one, mpmath.mpf(k), steps, one)
+            mean = float(mpmath.exp(-k) * left)  # e^{-k} is left at t = 1, then as of noise that enters there
+        where = f"α={alpha}, k={k:.5g}, T={steps}"
+        yield equal(float(law.covariance[0, 0]), expected, f"diffusion_law, {where}", tolerance=1e-7)
+        yield equal(float(law.mean[0]), mean, f"its mean, {where}", tolerance=1e-7)
 
 
 def kernels(claim: Claim, setup: Setup) -> Outcome:
