@@ -50,7 +50,7 @@ import gvatheory as gva
 from gvatheory import closed_forms
 from proofs_check.budget import gaussian_variance_interval
 from proofs_check.interface import Check, Mutant, Outcome, Proposition, Setup, Trial
-from proofs_check.judging import at_least, at_most, equal, inside, rational, vanishes, worst
+from proofs_check.judging import at_least, at_most, equal, inside, rational, up_to_refutation, vanishes, worst
 from proofs_check.judging import nonnegative_coefficients as nonnegative
 from proofs_check.pictures import Picture, series
 from proofs_check.routes import stationary_filters
@@ -159,12 +159,7 @@ def _identities(claim: Claim) -> tuple[Trial, ...]:
         top = sympy.expand(sympy.fraction(sympy.together(slack))[0])
         yield nonnegative(sympy.Poly(top, x, y, z), "c <= (1+μ)/(1-μ) for μ, φ >= 0")
 
-    found = []
-    for trial in trials():
-        found.append(trial)
-        if trial.slack < 0:
-            break
-    return tuple(found)
+    return up_to_refutation(trials())
 
 
 def _bounds(claim: Claim, k: Any, g: Any) -> Iterator[Trial]:

@@ -7,7 +7,7 @@ there, in exact or high-precision arithmetic. The optimiser can then only fail t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -49,6 +49,16 @@ def inside(value: float, interval: tuple[float, float], witness: str) -> Trial:
     low, high = interval
     slack = min(value - low, high - value) / ((high - low) / 2)
     return Trial(slack, f"{witness}: claimed {show(value)}, simulated [{show(low)}, {show(high)}]")
+
+
+def up_to_refutation(trials: Iterable[Trial]) -> tuple[Trial, ...]:
+    """The trials up to the first that refutes, to be kept where claims share slow symbolic ones."""
+    found = []
+    for trial in trials:
+        found.append(trial)
+        if trial.slack < 0:
+            break
+    return tuple(found)
 
 
 def vanishes(expression: sympy.Expr, witness: str) -> Trial:

@@ -9,7 +9,7 @@ from typing import Any
 import sympy
 
 from proofs_check.interface import Trial
-from proofs_check.judging import vanishes
+from proofs_check.judging import up_to_refutation, vanishes
 
 
 @cache
@@ -61,9 +61,4 @@ def identities(claim: Any) -> tuple[Trial, ...]:
         first: Any = sympy.diff(h, x).subs(x, 0) * sympy.Rational(1, 3)  # ∫ x^{1/2} / ∫ x^{-1/2} over [0, δ] is δ/3
         yield vanishes(first - sympy.Rational(claim.second_order) * (1 - u**2), "first order of rate/ν")
 
-    found = []
-    for trial in trials():
-        found.append(trial)
-        if trial.slack < 0:
-            break
-    return tuple(found)
+    return up_to_refutation(trials())
