@@ -12,8 +12,9 @@ Statement. c, t: E error² of cool-down and tail average from z = V; f_c, f_t: w
    and 1.02 becomes 1. So the cool-down's price is (√π/4) √(ηλN), not √(ηλN); it is 1.5% at x = 1 (limit).
 2. Bias: f_c = Π(1 - kτ/N) <= f_t = a(1-a^N)/(kN); in the limit e^{-x/2} against (1-e^{-x})/x.
 3. Threshold: E error² is linear in z, whatever the warm-up was. For N >= 3 and k < 1 the cool-down wins if
-   (1-k)² (z/V - 1) >= (1 + 2/N)(1/5 + (√π/2) x^{3/2}) and loses if z/V - 1 <= max(1/5, (√π/2) x^{3/2} - 2x).
-   (1 + 2/N)/5 is the exact threshold as k -> 0. After M constant steps z/V - 1 = a^{2M}(e_0²/V - 1).
+   (1-k)² (z/V - 1) >= (1 + 2/N)(1/5 + x/8 + (√π/2) x^{3/2}) and loses if z/V - 1 <= max(1/5, (√π/2) x^{3/2} - 2x).
+   As k -> 0 the exact threshold is (1 + 2/N)/5; in the limit k -> 0 at fixed x it is 1/5 + 4x/35 + O(x²), whence x/8.
+   M constant steps after any start e_0 leave z/V - 1 = a^{2M}(E e_0²/V - 1).
 4. Drift, from the stationary lag v/k: the tail average lags v/k + v(N-1)/2, the cool-down no more, (v/k) g(x) in the
    limit with g = e^{-x/2} + √(πx/2) erf(√(x/2)). For N >= 3 the cool-down wins if (v/k)²/V >= (1 + 2/N) min(1/5,
    2√π x^{-5/2}) and loses if (v/k)²/V <= 1/(15 + 3x^{5/2}/(2√π)).
@@ -69,13 +70,11 @@ class Claim:
         averaging_wins: direction of c >= t.
         cooldown_forgets: direction of f_c <= f_t.
         threshold, finite: h and n in h (1 + n/N), the threshold of bias and drift for small x.
+        slope: c in the term cx of the threshold of bias.
         bias_power, drift_power: p in the thresholds (√π/2) x^p and 2√π x^{-p}.
         lag_offset: the tail average lags v(N - offset)/2 behind the iterate.
-        forgotten: hypothesis that e_M is stationary, for c >= t.
-        still: hypothesis of no drift, for c >= t.
-        linear: hypothesis that the cool-down is linear, for c >= t.
-        capped: hypothesis k <= 1.
-        small: hypothesis k <= 1/2 for the EMA of equal lag.
+        forgotten, still, linear: hypotheses for c >= t: e_M is stationary, no drift, the cool-down is linear.
+        capped, small: hypotheses k <= 1, and k <= 1/2 for the EMA of equal lag.
     """
 
     loss_constant: Fraction = Fraction(1, 4)
@@ -85,6 +84,7 @@ class Claim:
     cooldown_forgets: bool = True
     threshold: Fraction = Fraction(1, 5)
     finite: int = 2
+    slope: Fraction = Fraction(1, 8)
     bias_power: Fraction = Fraction(3, 2)
     drift_power: Fraction = Fraction(5, 2)
     lag_offset: int = 1
@@ -102,7 +102,7 @@ class Claim:
     def excess(self, x: Any, length: int) -> tuple[Any, Any]:
         """z/V - 1 up to which averaging wins, and (1-k)² (z/V - 1) from which the cool-down wins."""
         small, lead = real(self.threshold), mpmath.sqrt(mpmath.pi) / 2 * x ** real(self.bias_power)
-        return max(small, lead - 2 * x), (1 + mpmath.mpf(self.finite) / length) * (small + lead)
+        return max(small, lead - 2 * x), (1 + mpmath.mpf(self.finite) / length) * (small + real(self.slope) * x + lead)
 
     def drift(self, x: Any, length: int) -> tuple[Any, Any]:
         """(v/k)²/V up to which averaging wins, and from which the cool-down wins."""
@@ -170,11 +170,11 @@ def variance(claim: Claim, setup: Setup) -> Outcome:
         for k, length in ((Fraction(1), 1), (Fraction(1, 3), 2), (Fraction(1), 40), (Fraction(1, 50), 40)):
             yield from judged(k, length, 1)
             level, tail = laws.stationary(k), laws.response([k] * length, laws.uniform(length, length))
-            known, fall = laws.tail_law(k, length), laws.cooldown(k, length)
+            known, fall, last = laws.tail_law(k, length), laws.cooldown(k, length), laws.cooled(k, length)
             yield equal(tail.error(level), known[0], f"tail average, k={k}, N={length}")
             yield equal(tail.bias, known[1], f"its bias, k={k}, N={length}")
-            same = laws.cooled(k, length).error(level)
-            yield equal(same, laws.last_iterate(fall, level), f"cool-down, k={k}, N={length}")
+            yield equal(last.error(level), laws.last_iterate(fall, level), f"cool-down, k={k}, N={length}")
+            yield Trial(math.inf if (last == tail) == (length < 3) else -1, f"same laws iff N <= 2, k={k}, N={length}")
         for k, length in ((1.0, 100), (0.95, 130), (0.02, 2000))[: setup.size(2, 3)]:
             yield from judged(mpmath.mpf(k), length, 1)
         yield at_most(laws.cooldown_gain(Fraction(19, 10), 5), Fraction(1, 2), "k > 1: c/t at k=1.9, N=5")
@@ -212,6 +212,8 @@ def diffusion(claim: Claim, setup: Setup) -> Outcome:
             yield at_least(window(point), mpmath.mpf("0.9991"), f"between p=1/2 and 1, best case {point}")
         for p in (0.6, 0.75, 0.9):
             yield at_most(window(np.array([2 * p - 1, 0.425])), mpmath.mpf(1), f"the cool-down wins, p={p}, x=0.0501")
+        for x, price in ((1, "1.015"), (4, "1.169")):
+            yield equal(laws.cooldown_share(x) / laws.tail_share(x), mpmath.mpf(price), f"limit of c/t, x={x}", 5e-4)
         for x in (mpmath.mpf(1) / 3, mpmath.mpf(7)):
             left = mpmath.quad(lambda s, x=x: x * s**2 * mpmath.exp(-x * s**2), [0, 1]) * 2 + mpmath.exp(-x)
             yield equal(laws.cooldown_share(x), left, f"quadrature of the diffusion, x={x}", tolerance=1e-40)
@@ -226,7 +228,7 @@ def tradeoff(claim: Claim, setup: Setup) -> Outcome:
     widest = mpmath.mpf(1) if claim.capped else mpmath.mpf("1.9")
 
     def judged(point: NDArray[np.float64]) -> list[Trial]:
-        k, length = widest * mpmath.mpf(10) ** (-3 * round(point[0], 4)), 3 + int(point[1] ** 2 * 57.9)
+        k, length = widest * mpmath.mpf(10) ** (-5 * round(point[0], 4)), 3 + int(point[1] ** 2 * 57.9)
         cooled, tail = laws.cooled(k, length), laws.response([k] * length, laws.uniform(length, length, k / k))
         where, level, x = f"k={mpmath.nstr(k, 8)}, N={length}", laws.stationary(k), k * length
         found = []
@@ -250,14 +252,14 @@ def tradeoff(claim: Claim, setup: Setup) -> Outcome:
         return [*found, equal(lags[0].lag, claim.tail_lag(k, length), f"lag of the average, {where}", 1e-40)]
 
     def trials() -> Iterator[Trial]:
-        for corner in ((0, 0), (0.05, 1), (1, 0), (1, 1), (0.5, 0.5)):
+        for corner in ((0, 0), (0.03, 1), (0.6, 0), (0.6, 1), (0.3, 0.5), (0.8, 1)):
             yield from judged(np.array(corner))
         for which in range(6):
             for point in worst(lambda p, i=which: float(judged(p)[i].slack), 2, rng, 2, setup.size(4, 14)):
                 yield from judged(point)
 
     with mpmath.workdps(DIGITS):
-        return Outcome.from_trials(trials(), "hill descent over k from 1/1000 to 1 and N <= 60, in 60 digits")
+        return Outcome.from_trials(trials(), "hill descent over k from 1e-5 to 1 and N <= 60, in 60 digits")
 
 
 def averages(claim: Claim, setup: Setup) -> Outcome:
@@ -290,8 +292,7 @@ def library(claim: Claim, setup: Setup) -> Outcome:
 
     def trials() -> Iterator[Trial]:
         for _ in range(setup.size(1, 5)):
-            length, warmup = int(rng.integers(4, 20)), int(rng.integers(0, 10))
-            k = float(rational(rng.uniform(0.02, 0.6), 100))
+            length, warmup, k = int(rng.integers(4, 20)), int(rng.integers(0, 10)), float(rng.uniform(0.02, 0.6))
             yield from decay_library.whole_runs(k, 40, length, warmup, 0.1, 3.0)
             yield from decay_library.closed_forms(k, length, 1.0)
             lag = float(gva.closed_forms.drift_lag(k, 1.0, 2.0 / (length + 1), 1.0))
@@ -334,12 +335,8 @@ def picture(seed: int) -> Picture:
     x = rates * length
     low, high = np.array([[float(v) for v in Claim().ratio(mpmath.mpf(v), Claim().ceiling)] for v in x]).T
     truth = [laws.cooldown_gain(k, length) for k in rates]
-    drawn = (
-        series("exact law of SGD", "truth", x, truth),
-        series("lower bound", "claim", x, low),
-        series("upper bound", "claim", x, high),
-        series(r"$\sqrt{x}$", "wrong", x, np.sqrt(x)),
-    )
+    bounds = series("lower bound", "claim", x, low), series("upper bound", "claim", x, high)
+    drawn = (series("exact law of SGD", "truth", x, truth), *bounds, series(r"$\sqrt{x}$", "wrong", x, np.sqrt(x)))
     caption = f"Linear cool-down over N={length} steps against the mean of their iterates, from stationarity, k <= 1."
     return Picture(r"$x = \eta\lambda N$", "variance of cool-down / tail average", drawn, caption, True, True)
 
@@ -349,11 +346,11 @@ PROPOSITION = Proposition(
     title="Warm-up-stable-decay against averages of the same last steps",
     setting="noisy quadratic, k = ηλ: linear cool-down over N steps or mean of N iterates; x = kN, V = k/(2-k)",
     statement=(
-        r"from stationarity $\max(1, \sqrt{\pi x}/4) \le V_{cool}/V_{tail} \le 1.02\sqrt{1+\pi x/16}$;"
-        r" bias $\prod(1-k\tau/N) \le a(1-a^N)/(kN)$; cool-down wins if $(1-k)^2(z/V-1) \ge (1+2/N)(1/5 + "
-        r"\frac{\sqrt\pi}{2}x^{3/2})$ or, under drift, $(v/k)^2/V \ge (1+2/N)\min(1/5, 2\sqrt\pi x^{-5/2})$, and loses "
-        r"if $z/V-1 \le \max(1/5, \frac{\sqrt\pi}{2}x^{3/2}-2x)$ or $(v/k)^2/V \le 1/(15+3x^{5/2}/2\sqrt\pi)$; "
-        r"an EMA of the cool-down's lag has no more variance if $k \le 1/2$"
+        r"from stationarity $\max(1, \sqrt{\pi x}/4) \le V_{cool}/V_{tail} \le 1.02\sqrt{1+\pi x/16}$; bias "
+        r"$\prod(1-k\tau/N) \le a(1-a^N)/(kN)$; cool-down wins if $(1-k)^2(z/V-1) \ge (1+2/N)(\frac15 + \frac x8 + "
+        r"\frac{\sqrt\pi}{2}x^{3/2})$ or, under drift, $(v/k)^2/V \ge (1+2/N)\min(\frac15, 2\sqrt\pi x^{-5/2})$, and "
+        r"loses if $z/V-1 \le \max(\frac15, \frac{\sqrt\pi}{2}x^{3/2}-2x)$ or $(v/k)^2/V \le 1/(15+3x^{5/2}/2\sqrt\pi)$"
+        r"; an EMA of the cool-down's lag has no more variance if $k \le 1/2$"
     ),
     hypotheses=(
         "0 < k <= 1 (k < 1 and N >= 3 for the thresholds, k <= 1/2 for the EMA of equal lag); linear cool-down",
@@ -381,6 +378,7 @@ PROPOSITION = Proposition(
         Mutant("sign", "cooldown_forgets", False, "the tail average forgets faster"),
         Mutant("constant", "threshold", Fraction(1, 4), "averaging wins up to a quarter of V"),
         Mutant("constant", "finite", 1, "thresholds times 1 + 1/N"),
+        Mutant("constant", "slope", Fraction(0), "the threshold of bias without x/8, false for x near 0.007"),
         Mutant("exponent", "bias_power", Fraction(1, 2), "threshold ∝ √x"),
         Mutant("exponent", "drift_power", Fraction(7, 2), "drift threshold ∝ x^{-7/2}"),
         Mutant("constant", "lag_offset", 0, "the tail average lags N/2 behind the iterate"),
@@ -391,7 +389,7 @@ PROPOSITION = Proposition(
         Mutant("hypothesis", "small", False, "the EMA of equal lag wins up to k = 1"),
     ),
     corrections=(
-        "the loss is (√π/4)√(ηλN), not √(ηλN): 2% at ηλN = 1 and 17% at 4, where the ledger has a factor 2",
+        "the loss is (√π/4)√(ηλN), not √(ηλN): 1.5% at ηλN = 1 and 17% at 4, where the ledger has a factor 2",
         "the average has more variance at k=1.9, N=5 (twice), and against (τ/N)^p at p=0.75, x=0.05",
         "under bias or drift the cool-down wins only beyond thresholds; an EMA of its lag has less variance",
     ),

@@ -90,12 +90,17 @@ def limit_trials() -> tuple[Trial, ...]:
     lag = sympy.exp(-x / 2) + sympy.sqrt(sympy.pi * x / 2) * sympy.erf(sympy.sqrt(x / 2))
     whole = sympy.sqrt(sympy.pi / (2 * x)) * sympy.erf(sympy.sqrt(x / 2))  # ∫ e^{-xs²/2} ds over [0, 1]
     part = (1 - sympy.exp(-x / 2)) / x  # ∫ s e^{-xs²/2} ds
+    # Taylor polynomials from the moments: of C, A and (1-e^{-x})/x. C - A and the difference of squares begin at x².
+    moments = 1 / (2 * n + 1), 2 / ((n + 1) * (n + 2)), 1 / (n + 1), 1 + 0 * n
+    cool, tail, kept, gone = (sum((-x) ** j / sympy.factorial(j) * m.subs(n, j) for j in range(4)) for m in moments)
+    threshold = sympy.series(sympy.cancel((cool - tail) / (kept**2 - gone)), x, 0, 2).removeO()
     return (
         vanishes(sympy.diff(root, x) - sympy.exp(-x) / (2 * sympy.sqrt(x)), "√x C is the integral of e^{-y}/(2√y)"),
         vanishes(sympy.diff(x - 1 + sympy.exp(-x), x, 2) - sympy.exp(-x), "x²A/2 is the double integral of e^{-y}"),
         vanishes(1 / (n + 1) - 1 / (n + 2) - 1 / ((n + 1) * (n + 2)), "moments of 2(1-u)"),
         vanishes(means[0] - means[1], "equal means of the mixing densities"),
         equal(sympy.Poly(1 - 4 * s * (1 - s**2), s).count_roots(0, 1), 2, "sign changes of their difference, s = √u"),
+        vanishes(threshold - sympy.Rational(1, 5) - 4 * x / 35, "threshold of bias, to first order in x"),
         vanishes(lag - 1 - x * (whole - part), "g = 1 + x ∫ (1-s) e^{-xs²/2} ds"),
     )
 
