@@ -121,17 +121,20 @@ def decay_trials() -> tuple[Trial, ...]:
 
 
 @cache
-def defect(lead: Any, shift: Fraction, below: bool) -> Trial:
-    """The trial that lead/(s + shift (1-κ)) is a subsolution of the variance under the steps c/s, or a supersolution.
+def defect(lead: Any, shift: Fraction, below: bool) -> tuple[Trial, ...]:
+    """Trials that lead/(s + x(1-κ)), x = shift, is a subsolution of the variance under c/s, or a supersolution, s >= κ.
 
-    Its defect must have the numerator -(1-κ)²/4, or (κ-1)²(s-κ), times κ²/(2κ-1) over the three denominators.
+    The defect is κ²(1-κ)²/(2κ-1) over three denominators, times a factor (2x-1)s - x(1-κ+x(2κ-1)) of one sign.
     """
-    s = sympy.Symbol("s", positive=True)
-    first, second = (step + sympy.Rational(str(shift)) * (1 - KAPPA) for step in (s, s - 1))
+    s, above = sympy.symbols("s above", positive=True)
+    x = sympy.Rational(str(shift))
+    first, second = (step + x * (1 - KAPPA) for step in (s, s - 1))
     found = lead / first - (1 - KAPPA / s) ** 2 * lead / second - KAPPA**2 / s**2
-    numerator = -((1 - KAPPA) ** 2) / 4 if below else (KAPPA - 1) ** 2 * (s - KAPPA)
-    known = KAPPA**2 / (2 * KAPPA - 1) * numerator / (s**2 * first * second)
-    return vanishes(found - known, f"{'sub' if below else 'super'}solution with shift {shift}")
+    factor = (2 * x - 1) * s - x * (1 - KAPPA + x * (2 * KAPPA - 1))
+    known = KAPPA**2 * (1 - KAPPA) ** 2 / (2 * KAPPA - 1) * factor / (s**2 * first * second)
+    signed = sympy.Poly((-factor if below else factor).subs(s, KAPPA + above), above, KAPPA)
+    name = f"{'sub' if below else 'super'}solution with shift {shift}"
+    return vanishes(found - known, f"defect, {name}"), nonnegative_coefficients(signed, f"sign, {name}")
 
 
 @cache
