@@ -80,14 +80,14 @@ def local_errors(alphas: NDArray[Any], k: float, steps: int, lag: Any, spread: A
 
 
 def limit_cost() -> tuple[float, float]:
-    """The most that α = ln τ*/ln T costs as T -> ∞, as a share of the least loss, and z = τ*/T <= 1 there.
+    """The most that α = min(1, ln τ*/ln T) costs as T -> ∞, as a share of the least loss, and z = τ*/T there.
 
-    Loss 1/(g+1)² + 4z³g²/(2g-1) at g = 1/z against the least one, on a fine grid of the minimising g.
+    Loss 1/(g+1)² + 4z³g²/(2g-1) at g = max(1, 1/z) against the least one, on a fine grid of the minimising g.
     """
-    g = np.geomspace(1.0327, 1000, 100_000)
+    g = 1 + np.geomspace(1e-6, 1000, 100_000)
     z = np.cbrt((2 * g - 1) ** 2 / (4 * g * (g - 1) * (g + 1) ** 3))
-    g, z = g[z <= 1], z[z <= 1]
-    cost = (1 / (1 / z + 1) ** 2 + 4 * z / (2 / z - 1)) / (1 / (g + 1) ** 2 + 4 * z**3 * g**2 / (2 * g - 1)) - 1
+    ruled, least = (1 / (x + 1) ** 2 + 4 * z**3 * x**2 / (2 * x - 1) for x in (np.maximum(1, 1 / z), g))
+    cost = ruled / least - 1
     worst = int(cost.argmax())
     return float(cost[worst]), float(z[worst])
 
