@@ -17,8 +17,8 @@ Statement.
    however small k and γ.
 4. Regression is mean-square stable iff κ = Σ_i ηλ_i/(2b - ηλ_i(b+1)) < 1 and ηL(b+1) < 2b. The largest stable step is
    (2/L) b/(b+c_b): c_b falls as b grows, 1+m <= c_b <= 1+r, all equal for a flat spectrum. It is at most min(2b/t,
-   2/L) and at least a third of that: proportional to b up to about b = r, then constant. Under the rule κ grows, by a
-   factor of at most (2 - ηL(1+1/b))/(2 - ηL(s+1/b)): for small steps it depends on η/b.
+   2/L) and at least a third of that: proportional to b up to about b = r, then constant. Under the rule, sηL <= 1,
+   κ grows by a factor of at most (2 - ηL(1+1/b))/(2 - ηL(s+1/b)): for small steps it depends on η/b.
 5. Steps to a target: directions of squared start R_i, example noise n_i (both weighted) should reach a sum of 1. With
    R = Σ R_i > 1 and ν = Σ n_i/λ_i, the fewest steps of any constant η obey T* <= ⌈(ln(2R)/(2λ_min)) max(L, 2ν/b)⌉: a
    1/b up to b = 2ν/L, then a constant. Conversely T* >= ln R_i/(4 artanh(1/N)) if R_i > 1 and N = n_i/(bλ_i²) > 1, and
@@ -26,7 +26,7 @@ Statement.
    of the steps: in one direction with N = 2, R = 10⁶, all but one of at least seven.
 
 Proof. (1) 1/P + 1/R = 2(τ-1); Q - 1 = h(1 + (x+y)/((2-x)(2-y)))/(1-h) at (x, y), at most 6h for x, y <= 1 with equality
-at 1, and growing in both. (2) The same formula. (3) SGD: (1-x)^{1/s} falls with s, and e^{-nx} - (1-x)^n <= n
+at 1, and growing in both. (2) The same formula. (3) SGD: 1-x <= (1-k)^s <= e^{-x}, and e^{-nx} - (1-x)^n <= n
 e^{-(n-1)x}(e^{-x}-1+x) <= (1-(1-x)e^x)/(ex) <= x/e, as e^x >= 1+x. Its variances are as s Σ_{i<n} (1-x)^{2i} to
 Σ_{j<sn} (1-k)^{2j}, and 1-x <= (1-k)^s. The bounds of EMAs at finite T are found by search, not proved. (4) κ =
 Σ ρ_i/(b + c - ρ_i(b+1)) with ρ_i = λ_i/L falls with c; m/(c-1) <= κ <= r/(c-1); along κ = 1, dc/db is minus a mean of
@@ -199,7 +199,7 @@ def stability(claim: Claim, setup: Setup) -> Outcome:
             matrix = batch_scaling.moment_matrix(floats, edge * side, batch)
             radius = float(np.abs(np.linalg.eigvals(matrix)).max())
             yield judge(radius, 1.0, f"spectral radius at {side} of the largest step, {where}")
-        s, small = 4, Fraction(batch, 8 * batch + 2)  # ηL
+        s, small = 4, Fraction(1, 4)  # ηL, at the edge of sηL <= 1
         near = feedback(ratios, batch, 2 * batch / small - batch)
         far = feedback(ratios, s * batch, 2 * batch / small - s * batch)
         most = (2 - small * Fraction(batch + 1, batch)) / (2 - small * Fraction(s * batch + 1, batch))
