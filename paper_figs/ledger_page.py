@@ -94,8 +94,8 @@ def _html(
         mutants = [tuple(map(html.escape, _mutant_cells(m))) for m in result.mutants]
         parts.append(f'<section id="{_anchor(result.id)}">\n<h2>{result.id} {html.escape(result.title)}</h2>')
         parts.append(f"<p>{_verdict(result)}</p><p>{mathml(row.statement)}</p>\n<dl>{facts}</dl>")
-        if row.proof:
-            parts.append(f"<details><summary>Proof</summary><p>{html.escape(row.proof)}</p></details>")
+        for name, text in _paragraphs(row):
+            parts.append(f"<details><summary>{name}</summary><p>{html.escape(text)}</p></details>")
         if result.id in pictures:
             alt = f"Bound against truth for proposition {result.id}"
             parts.append(figure(pictures[result.id], alt, mathml(captions[result.id]), "small"))
@@ -125,7 +125,9 @@ def _markdown(
         row = rows[result.id]
         lines += [f"## {result.id} {result.title}", "", prose(row.statement), ""]
         lines += [f"- {name}: {prose(text)}" for name, text in _facts(row)]
-        lines += ["", "Proof. " + plain(row.proof), ""] if row.proof else [""]
+        for name, text in _paragraphs(row):
+            lines += ["", f"### {name}", "", plain(text)]
+        lines.append("")
         if result.id in pictures:
             file = path.with_suffix("") / f"{_anchor(result.id)}.png"
             file.parent.mkdir(exist_ok=True)
@@ -154,6 +156,12 @@ def _facts(row: Proposition[Any]) -> Iterator[tuple[str, str]]:
         yield "Reconstructed here", row.rebuilt
     for correction in row.corrections:
         yield "Corrected", correction
+
+
+def _paragraphs(row: Proposition[Any]) -> list[tuple[str, str]]:
+    """The longer texts that a row has, in Unicode as they stand in its module."""
+    named = (("Setting in full", row.full_setting), ("Statement part by part", row.parts), ("Proof", row.proof))
+    return [(name, text) for name, text in named if text]
 
 
 def _check_cells(check: CheckResult, escape: Callable[[str], str]) -> tuple[str, str, str, str]:

@@ -193,10 +193,23 @@ class Proposition(Generic[C]):
                 raise ValueError(f"proposition {self.id}: mutant {mutant.change(self.claim)} changes nothing")
 
     @property
+    def full_setting(self) -> str:
+        """The setting with every symbol of `parts` and `proof`: the module's paragraph "Setting.", or empty."""
+        return self._paragraph("Setting", "Statement")
+
+    @property
+    def parts(self) -> str:
+        """The statement part by part: the paragraph "Statement." of the module that defines the claim, or empty."""
+        return self._paragraph("Statement", "Proof")
+
+    @property
     def proof(self) -> str:
-        """The proof sketch: the paragraph "Proof." of the module that defines the claim; empty if there is none."""
+        """The proof sketch, which counts as `parts` does: the module's paragraph "Proof.", or empty."""
+        return self._paragraph("Proof", "Source")
+
+    def _paragraph(self, name: str, end: str) -> str:
         text = inspect.getdoc(sys.modules[type(self.claim).__module__]) or ""
-        found = re.search(r"^Proof\. (.*?)(?=^Source\. |\Z)", text, re.DOTALL | re.MULTILINE)
+        found = re.search(rf"^{name}\. ?(.*?)(?=^{end}\. |\Z)", text, re.DOTALL | re.MULTILINE)
         return found.group(1).strip() if found else ""
 
     @property

@@ -209,9 +209,12 @@ def test_summary_and_kills_count_every_mutant():
     assert lines[3].endswith("SURVIVED")
 
 
-def test_proof_is_read_from_the_module():
-    assert ROW.proof == ""
-    assert proofs_check.propositions()["3.1"].proof.startswith("(1) |Δ(1)| <= δ.")
+def test_statement_and_proof_are_read_from_the_module():
+    assert ROW.proof == ROW.parts == ""
+    row = proofs_check.propositions()["3.1"]
+    assert row.proof.startswith("(1) |Δ(1)| <= δ.")
+    assert row.parts.startswith("With S_H(δ) = ")
+    assert row.parts.endswith("gap >= 1 once H >= 2 log2(4/δ).")
 
 
 @pytest.mark.parametrize(
