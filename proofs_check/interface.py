@@ -209,7 +209,7 @@ class Proposition(Generic[C]):
 
     def _paragraph(self, name: str, end: str) -> str:
         text = inspect.getdoc(sys.modules[type(self.claim).__module__]) or ""
-        found = re.search(rf"^{name}\. ?(.*?)(?=^{end}\. |\Z)", text, re.DOTALL | re.MULTILINE)
+        found = re.search(rf"^{name}\.\s(.*?)(?=^{end}\.\s|\Z)", text, re.DOTALL | re.MULTILINE)
         return found.group(1).strip() if found else ""
 
     @property

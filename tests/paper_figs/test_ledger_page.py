@@ -108,9 +108,9 @@ def test_the_documents_page_is_that_of_the_rows() -> None:
         section = text.split(f"## {row.id} {row.title}\n")[1].split("\n## ")[0]  # else: make ledger
         for said in (row.statement, row.setting, *row.hypotheses, *row.corrections):
             assert prose(said) in section
-        for text in (row.full_setting, row.parts, row.proof):
-            assert text
-            assert plain(text) in section
+        for paragraph in (row.full_setting, row.parts, row.proof):
+            assert paragraph
+            assert plain(paragraph) in section
         for mutant in row.mutants:
             assert plain(mutant.change(row.claim)) in section
         assert "SURVIVED" not in section

@@ -26,6 +26,9 @@ def test_row_is_described_and_covers_every_kind(row):
     assert module is not None
     for word in ("Setting.", "Statement.", "Proof.", "Source."):
         assert word in (module.__doc__ or "")
+    for paragraph in (row.full_setting, row.parts, row.proof):
+        assert paragraph
+        assert not any(f"{word}." in paragraph for word in ("Setting", "Statement", "Proof", "Source"))
     assert {check.kind for check in row.checks} == {"algebra", "numbers", "simulation"}
     assert {mutant.kind for mutant in row.mutants} == {"constant", "exponent", "sign", "hypothesis"}
     assert row.hypotheses
