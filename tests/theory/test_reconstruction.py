@@ -133,9 +133,11 @@ def test_error_is_that_of_the_dense_covariance_and_within_its_bound(k: float, e0
         found = reconstruct(target, snapshots(POWERS, 3, 200), 200)
         exact = found.exact_rms_error(sigma, lam, k / lam, e0)
         np.testing.assert_allclose(exact, dense_rms(found.residual, sigma, lam, k / lam, e0), rtol=1e-9)
-        assert exact <= found.rms_error_bound(sigma, lam, k / lam, e0)
+        # At k = 1 and e_0 = 0 error and bound are equal (A6): there the roundings of the sums decide, 2^-53 per step.
+        rounding = 1 + len(found.residual) * 2.0**-53
+        assert exact <= found.rms_error_bound(sigma, lam, k / lam, e0) * rounding
         if k <= 1 and e0 == 0:
-            assert exact <= found.rms_error_bound(sigma, lam)
+            assert exact <= found.rms_error_bound(sigma, lam) * rounding
 
 
 @settings(max_examples=100, deadline=None)
