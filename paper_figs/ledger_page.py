@@ -16,6 +16,11 @@ from paper_figs.page import document, figure, number, table
 from proofs_check.interface import Proposition
 from proofs_check.results import CheckResult, MutantResult, Result, summary
 
+Rows = Mapping[str, Proposition[Any]]
+"""Propositions by id."""
+Pictures = Mapping[str, tuple[bytes, str]]
+"""PNG and caption by id."""
+
 _TITLE = "The ledger of propositions"
 _INTRODUCTION = (
     "Every statement is judged by algebra, by numbers (closed forms against independent routes, and searches that try "
@@ -29,7 +34,7 @@ _INTRODUCTION = (
 def write_page(
     path: Path | str,
     results: Sequence[Result],
-    rows: Mapping[str, Proposition[Any]],
+    rows: Rows,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
@@ -50,25 +55,18 @@ def write_page(
     if write is None:
         raise ValueError(f"page must end in .html or .md, got {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    pictures: dict[str, bytes] = {}
-    captions: dict[str, str] = {}
+    pictures: dict[str, tuple[bytes, str]] = {}
     for done, result in enumerate(results, 1):
         picture = rows[result.id].picture
         if picture is not None:
             shown = picture(seed)
-            pictures[result.id], captions[result.id] = style.png(draw(shown)), shown.caption
+            pictures[result.id] = style.png(draw(shown)), shown.caption
         if progress is not None:
             progress(done, len(results))
-    return write(path, results, rows, pictures, captions)
+    return write(path, results, rows, pictures)
 
 
-def _html(
-    path: Path,
-    results: Sequence[Result],
-    rows: Mapping[str, Proposition[Any]],
-    pictures: Mapping[str, bytes],
-    captions: Mapping[str, str],
-) -> list[Path]:
+def _html(path: Path, results: Sequence[Result], rows: Rows, pictures: Pictures) -> list[Path]:
     contents = table(
         ("id", "proposition", "verdict", "margin", "mutants refuted", "time"),
         [
@@ -98,7 +96,8 @@ def _html(
             parts.append(f"<details><summary>{name}</summary><p>{html.escape(text)}</p></details>")
         if result.id in pictures:
             alt = f"Bound against truth for proposition {result.id}"
-            parts.append(figure(pictures[result.id], alt, mathml(captions[result.id]), "small"))
+            png, caption = pictures[result.id]
+            parts.append(figure(png, alt, mathml(caption), "small"))
         header = ("kind", "check", "verdict", "margin", "worst instance", "what was tried", "time")
         parts.append(f'<div class="wrap">{table(header, checks, text=7)}</div>')
         header = ("kind", "mutant", "what it says", "refuted by", "with the instance")
@@ -107,13 +106,7 @@ def _html(
     return [path]
 
 
-def _markdown(
-    path: Path,
-    results: Sequence[Result],
-    rows: Mapping[str, Proposition[Any]],
-    pictures: Mapping[str, bytes],
-    captions: Mapping[str, str],
-) -> list[Path]:
+def _markdown(path: Path, results: Sequence[Result], rows: Rows, pictures: Pictures) -> list[Path]:
     written = [path]
     ids = "" if len(results) == len(rows) else " " + " ".join(r.id for r in results)
     options = f"{ids} --seed {results[0].seed}{' --quick' if results[0].quick else ''}"
@@ -131,12 +124,13 @@ def _markdown(
         if result.id in pictures:
             file = path.with_suffix("") / f"{_anchor(result.id)}.png"
             file.parent.mkdir(exist_ok=True)
-            file.write_bytes(pictures[result.id])
+            png, caption = pictures[result.id]
+            file.write_bytes(png)
             written.append(file)
             lines += [
                 f"![{result.id}: bound against truth]({file.parent.name}/{file.name})",
                 "",
-                captions[result.id],
+                prose(caption),
                 "",
             ]
         checks = [(c.kind, c.name, *_check_cells(c, str)) for c in result.checks]

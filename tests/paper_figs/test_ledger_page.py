@@ -90,6 +90,7 @@ def test_markdown_keeps_latex_escapes_prose_and_is_reproducible(results, tmp_pat
     assert r"x\_1 in \*N\*" in text
     assert r"\| \_b\_" in text
     assert f"(l/{image.name})" in text
+    assert f"$x \\le 2$, seed 0, {plain(EVIL)}" in text
     before = [page.read_bytes(), image.read_bytes()]
     slower = [replace(result, seconds=99.0) for result in results]
     assert [file.read_bytes() for file in write_page(page, slower, ROWS, 0)] == before
