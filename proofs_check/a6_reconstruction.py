@@ -34,6 +34,7 @@ published code divides the unconstrained solution by its sum. Constraint, compar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -260,8 +261,10 @@ def library(claim: Claim, setup: Setup) -> Outcome:
             residual = _residual(found, stored, target)
             made = gva.reconstruct(known[-1][0], known[:-1], steps)
             where = f"stored {known[:-1]}, target {known[-1]}"
-            for i, value in enumerate(found):
-                yield equal(float(made.coefficients[i]), float(value), f"gvatheory's c_{i}, {where}", tolerance=1e-8)
+            # Normwise, as least squares is stable: where the target is one of the stored, coefficients vanish.
+            off = max(abs(Fraction(c) - value) for c, value in zip(made.coefficients.tolist(), found, strict=True))
+            reach = Fraction(1, 10**8) * max(map(abs, found))
+            yield at_most(off, reach, f"gvatheory's c, {where}")
             k, start, curvature = Fraction(int(rng.integers(1, 39)), 20), Fraction(int(rng.integers(0, 4))), 2.0
             args = (3.0, curvature, float(k) / curvature, float(start) * 1.5)  # σ/λ = 3/2
             given = [Fraction(r) for r in made.residual.tolist()]
@@ -272,8 +275,9 @@ def library(claim: Claim, setup: Setup) -> Outcome:
             yield equal(made.rms_error_bound(*args) ** 2, limit, f"gvatheory's bound, {name}", tolerance=1e-12)
             plain = float(claim.gain) * float(averages.dot(given, given)) * 2.25
             yield equal(made.rms_error_bound(3.0, 2.0) ** 2, plain, f"gvatheory's (σ/λ)‖r‖, {name}", tolerance=1e-12)
-            size = float(averages.dot(residual, residual))
-            yield equal(made.residual_norm**2, size, f"gvatheory's ‖r‖², {where}", tolerance=1e-8)
+            size = math.sqrt(averages.dot(residual, residual))
+            # A kernel's norm is at most one, so three coefficients move ‖r‖ by at most three times their error.
+            yield at_most(abs(made.residual_norm - size), 3 * float(reach), f"gvatheory's ‖r‖ {size:.3g}, {where}")
 
     return Outcome.from_trials(trials(), "coefficients, exact errors and bounds")
 

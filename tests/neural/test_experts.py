@@ -17,7 +17,8 @@ TASK = get_task("Walker2d-v4")
 
 
 @pytest.mark.parametrize(
-    ("name", "promised"), [("Walker2d-v4", 4500), ("HalfCheetah-v4", 9300), ("Humanoid-v4", 5000), ("Ant-v4", 4000)]
+    ("name", "promised"),
+    [("Walker2d-v4", 4500), ("HalfCheetah-v4", 9300), ("Humanoid-v4", 5000), ("Ant-v4", 4000), ("Hopper-v4", 3300)],
 )
 def test_the_shipped_expert_returns_what_its_card_says(name, promised) -> None:
     policy, card = experts.load_expert(name)
