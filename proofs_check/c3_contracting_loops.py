@@ -208,7 +208,7 @@ def extremes(claim: Claim, setup: Setup) -> Outcome:
         point = np.ones(loops.CLONE)
         point[[0, 1, 2, 3]] = *rng.uniform(0.1, 0.9, 3), 0.5
         duel = loops.clone(point, 200, hundredths)
-        with mpmath.workdps(DIGITS):
+        with mpmath.workdps(400):  # the slack is κ^200
             share = 1 - 1 / (200 * (1 - real(duel.rate + duel.slope)))  # R_H(κ) > H/(1-κ) - 1/(1-κ)²
             limit = share * claim.cloning(duel.rate, duel.slope, duel.loss, 200)
             yield at_least(real(duel.gap), limit, f"best constant as H grows, {duel.where}")
