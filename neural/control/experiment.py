@@ -32,7 +32,7 @@ DEMONSTRATION_SEED = 10_000
 HELD_OUT_SEED = 20_000
 EVALUATION_SEED = 30_000
 GRADIENT_PAIRS = 256
-"""Training pairs whose gradients the gradient-noise probe takes."""
+"""Training pairs that the gradient-noise probe takes."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -154,7 +154,7 @@ def run(experiment: CloningExperiment, out: Path | str, *, progress: Progress | 
         results = {name: stored[name] for name in results}
 
     held_out = jnp.asarray(cloning.normalise(test.observations)), jnp.asarray(test.actions)
-    # A few pairs of the training set, evenly spaced over it: their gradients are taken one by one.
+    # The gradient-noise probe takes a few pairs of the training set, evenly spaced over it.
     few = np.linspace(0, len(train.actions) - 1, min(GRADIENT_PAIRS, len(train.actions))).astype(int)
     sample = jnp.asarray(cloning.normalise(train.observations[few])), jnp.asarray(train.actions[few])
     begun = int(np.searchsorted(at, cloning.t, side="right"))
