@@ -121,7 +121,7 @@ def test_the_clone_command_is_the_demos_experiment() -> None:
     """The report names `gva clone --seed S` as the command that reproduces its cloning run."""
     from neural.control.experiment import CloningExperiment
     from neural.control.learner import Learner
-    from paper_figs.cli import Clone
+    from paper_figs.clone_commands import Clone
 
     assert Clone(seed=3).experiment().describe() == CloningExperiment(learner=Learner(seed=3)).describe()
 
