@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from scipy import special
 
+from neural.control.inference import columns, product
 from neural.runs import atomic
 
 Activation = Literal["relu", "tanh", "silu"]
@@ -87,6 +88,20 @@ class MLPPolicy:
         """Length of an action, n_out of the last layer."""
         return self.weights[-1].shape[1]
 
+    @property
+    def window(self) -> int:
+        """1: an action depends on the present observation alone."""
+        return 1
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether actions can be drawn."""
+        return self.log_std_head is not None
+
+    def actor(self) -> MLPActor:
+        """The policy made ready for a rollout."""
+        return MLPActor(self)
+
     def fingerprint(self) -> str:
         """SHA-256 of everything the policy computes with, as a hexadecimal string."""
         digest = hashlib.sha256(f"{self.activation} {self.output}".encode())
@@ -105,22 +120,14 @@ class MLPPolicy:
 
     def hidden(self, obs: np.ndarray) -> np.ndarray:
         """Last hidden layer, shape (batch, width), in the weights' precision, of observations (batch, n_in)."""
-        x = np.asarray(obs, dtype=np.float64)
-        if self.obs_mean is not None and self.obs_std is not None:
-            x = (x - self.obs_mean) / self.obs_std
-        x = x.astype(self.weights[0].dtype)
+        x = _normalised(self, obs).astype(self.weights[0].dtype)
         for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            x = x @ w + b
-            if self.activation == "silu":
-                x *= special.expit(x)
-            else:
-                x = np.maximum(x, 0, out=x) if self.activation == "relu" else np.tanh(x, out=x)
+            x = _activate(self, x @ w + b)
         return x
 
     def __call__(self, obs: np.ndarray) -> np.ndarray:
         """Mean action, shape (batch, n_act), in the weights' precision, of observations of shape (batch, n_in)."""
-        u = self.hidden(obs) @ self.weights[-1] + self.biases[-1]
-        return np.tanh(u) if self.output == "tanh" else u
+        return _squash(self, self.hidden(obs) @ self.weights[-1] + self.biases[-1])
 
     def sample(self, obs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """An action drawn from the stochastic policy: squashed Gaussian around the pre-activation mean.
@@ -129,8 +136,7 @@ class MLPPolicy:
             ValueError: if the policy has no ``log_std_head``.
         """
         mean, std = self._gaussian(obs)
-        u = mean + std * rng.standard_normal(mean.shape, dtype=np.float32)
-        return np.tanh(u) if self.output == "tanh" else u
+        return _squash(self, mean + std * rng.standard_normal(mean.shape, dtype=np.float32))
 
     def action_variance(self, obs: np.ndarray) -> np.ndarray:
         """Variance of each entry of `sample`'s action, (batch, n_act), by Gauss-Hermite quadrature with 64 nodes.
@@ -143,7 +149,7 @@ class MLPPolicy:
         mean, std = self._gaussian(obs)
         nodes, weights = hermegauss(64)
         u = mean + std * nodes[:, None, None].astype(np.float32)
-        u = (np.tanh(u) if self.output == "tanh" else u).astype(np.float64)
+        u = _squash(self, u).astype(np.float64)
         weights = (weights / weights.sum())[:, None, None]
         return np.sum(weights * (u - np.sum(weights * u, axis=0)) ** 2, axis=0)
 
@@ -153,8 +159,73 @@ class MLPPolicy:
             raise ValueError("policy has no log_std_head: only its deterministic action is known")
         h = self.hidden(obs)
         w, b = self.log_std_head
-        # -20..2 are the bounds that SAC puts on the log standard deviation (Haarnoja et al. 2018, appendix C).
-        return h @ self.weights[-1] + self.biases[-1], np.exp(np.clip(h @ w + b, -20.0, 2.0))
+        return h @ self.weights[-1] + self.biases[-1], _std(h @ w + b)
+
+
+class MLPActor:
+    """A policy's arithmetic on blocks of columns, in the weights' precision; see `inference`."""
+
+    def __init__(self, policy: MLPPolicy) -> None:
+        layers = [*zip(policy.weights, policy.biases, strict=True)]
+        self._policy, self._dtype = policy, policy.weights[0].dtype
+        *self._hidden, self._mean = [_Columns(w, b) for w, b in layers]
+        self._log_std = None if policy.log_std_head is None else _Columns(*policy.log_std_head)
+
+    def act(self, observations: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """See `inference.Actor`."""
+        u = self._mean(self._features(observations))
+        return _squash(self._policy, u).T[: len(observations)]
+
+    def sample(self, observations: np.ndarray, valid: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        """See `inference.Actor`; as `MLPPolicy.sample`."""
+        if self._log_std is None:
+            raise ValueError("policy has no log_std_head: only its deterministic action is known")
+        h = self._features(observations)
+        u = self._mean(h) + _std(self._log_std(h)) * columns(normals, self._dtype)
+        return _squash(self._policy, u).T[: len(observations)]
+
+    def _features(self, observations: np.ndarray) -> np.ndarray:
+        x = columns(_normalised(self._policy, observations[:, -1]), self._dtype)
+        for layer in self._hidden:
+            x = _activate(self._policy, layer(x))
+        return x
+
+
+class _Columns:
+    """An affine layer on columns."""
+
+    def __init__(self, w: np.ndarray, b: np.ndarray) -> None:
+        self._weights, self._bias = np.ascontiguousarray(w.T), b[:, None]
+        self._multiply = product(*self._weights.shape, w.dtype)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        y = self._multiply(self._weights, x)
+        y += self._bias
+        return y
+
+
+def _normalised(policy: MLPPolicy, obs: np.ndarray) -> np.ndarray:
+    x = np.asarray(obs, dtype=np.float64)
+    if policy.obs_mean is not None and policy.obs_std is not None:
+        x = (x - policy.obs_mean) / policy.obs_std
+    return x
+
+
+def _activate(policy: MLPPolicy, x: np.ndarray) -> np.ndarray:
+    """The hidden nonlinearity, in place."""
+    if policy.activation == "silu":
+        x *= special.expit(x)
+        return x
+    return np.maximum(x, 0, out=x) if policy.activation == "relu" else np.tanh(x, out=x)
+
+
+def _squash(policy: MLPPolicy, u: np.ndarray) -> np.ndarray:
+    return np.tanh(u) if policy.output == "tanh" else u
+
+
+def _std(log_std: np.ndarray) -> np.ndarray:
+    # -20..2 are the bounds that SAC puts on the log standard deviation (Haarnoja et al. 2018, appendix C).
+    return np.exp(np.clip(log_std, -20.0, 2.0))
 
 
 def _check_layer(name: str, w: np.ndarray, b: np.ndarray, n_in: int) -> None:
