@@ -15,7 +15,7 @@ from neural.control.tasks import Task
 
 _mujoco: Any = mujoco  # its bindings carry no types
 # MuJoCo answers these by resetting the simulation, so the state itself does not show them.
-_BAD_WARNINGS = [int(getattr(_mujoco.mjtWarning, f"mjWARN_BAD{what}")) for what in ("QPOS", "QVEL", "QACC")]
+_BAD_WARNINGS = slice(int(_mujoco.mjtWarning.mjWARN_BADQPOS), int(_mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 
 
 class Step(NamedTuple):
@@ -30,7 +30,7 @@ class Step(NamedTuple):
 class BatchEnv:
     """`size` environments of one task, stepped on the caller's thread, bitwise as gymnasium steps each of them.
 
-    Rows are given as a sorted array of distinct indices in 0..size-1; the other rows stay as they are. There is no
+    Rows are given as an array of distinct indices in 0..size-1; the other rows stay as they are. There is no
     time limit here. Not safe for use from several threads at once.
     """
 
@@ -38,12 +38,13 @@ class BatchEnv:
         if size < 1:
             raise ValueError(f"size must be at least 1, got {size}")
         self.task, self.size = task, size
-        model = _model(task)
+        model = model_of(task)
         self.batch: Any = ContactBatch(model, size) if "cfrc_ext" in task.fields else Batch(model, size, nthread=1)
         self._fields = {name: self.batch.bind(name) for name in task.fields}
         self._constants = {name: getattr(self.batch.model, name).copy() for name in task.constants}
         self._qpos, self._qvel, self._ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self._warm_start = self.batch.bind("qacc_warmstart")
+        self._warnings = self.batch.warning[:, _BAD_WARNINGS, 1]
         self._position = np.zeros(size)
         self._dt = self.batch.model.opt.timestep * task.frame_skip
 
@@ -51,7 +52,7 @@ class BatchEnv:
         """Start row ``rows[i]`` as ``gymnasium.make(task.id).reset(seed=seeds[i])`` does; observations (n, obs)."""
         rows = np.asarray(rows, dtype=np.int32)
         model = self.batch.model
-        self.batch.reset(rows, stage=int(_mujoco.mjtStage.mjSTAGE_NONE))
+        self.batch.reset(np.sort(rows), stage=int(_mujoco.mjtStage.mjSTAGE_NONE))
         for row, seed in zip(rows, seeds, strict=True):
             qpos, qvel = self.task.reset_noise(np.random.default_rng(seed), model.nq, model.nv)
             self._qpos[row] += qpos
@@ -67,13 +68,17 @@ class BatchEnv:
         bad = np.isnan(actions).any(axis=1)
         self._ctrl[rows] = actions
         try:
-            self.batch.step(rows[~bad] if bad.any() else rows, nstep=self.task.frame_skip)
+            self.batch.step(np.sort(rows[~bad] if bad.any() else rows), nstep=self.task.frame_skip)
         except SimulationError as e:
             bad |= np.isin(rows, e.ids)
-        bad |= self.batch.warning[rows][:, _BAD_WARNINGS, 1].any(axis=1)
-        bad |= ~(np.isfinite(self._qpos[rows]).all(axis=1) & np.isfinite(self._qvel[rows]).all(axis=1))
-
         state = self._state(rows)
+        # One look at all rows, and a closer one only if something is wrong with any of them.
+        if self._warnings.any():
+            np.logical_or(bad, self._warnings[rows].any(axis=1), out=bad)
+        if not (np.isfinite(state["qpos"]).all() and np.isfinite(state["qvel"]).all()):
+            finite = np.isfinite(state["qpos"]).all(axis=1) & np.isfinite(state["qvel"]).all(axis=1)
+            np.logical_or(bad, ~finite, out=bad)
+
         position = self.task.position(state)
         velocity = (position - self._position[rows]) / self._dt
         self._position[rows] = position
@@ -102,7 +107,7 @@ class BatchEnv:
     def refresh(self, rows: np.ndarray) -> np.ndarray:
         """Compute what depends on the rows' present state, contact forces excepted; observations (n, obs)."""
         rows = np.asarray(rows, dtype=np.int32)
-        self.batch.forward(rows)
+        self.batch.forward(np.sort(rows))
         state = self._state(rows)
         self._position[rows] = self.task.position(state)
         return self.task.observation(state)
@@ -112,6 +117,6 @@ class BatchEnv:
 
 
 @functools.cache
-def _model(task: Task) -> Any:
+def model_of(task: Task) -> Any:
     """The task's model; `Batch` copies it, and a `ContactBatch` only reads it."""
     return _mujoco.MjModel.from_xml_path(str(task.model_path()))

@@ -1,9 +1,9 @@
 """How a policy's actions are computed in a rollout: in blocks of columns, so that no episode feels its neighbours.
 
 A matrix product rounds differently for different numbers of columns, and for many numbers differently from place to
-place among them. Here a product always has `COLUMNS` columns, activations are (features, COLUMNS), and the kernels of
-BLAS in use are tried once for every shape: each of the columns must come out bit for bit the same wherever it stands
-and whatever stands beside it. Where a BLAS fails that, NumPy's own (slow) loop takes its place.
+place among them. Here a product always has `COLUMNS` columns, activations are (blocks, features, COLUMNS), and the
+kernels of the BLAS in use are tried once for every shape: each of the columns must come out bit for bit the same
+wherever it stands and whatever stands beside it. Where a BLAS fails that, NumPy's own (slow) loop takes its place.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 COLUMNS = 16
-"""Columns of every product; also the largest number of rows that an actor takes."""
+"""Columns of every product."""
 
 Product = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -24,9 +24,9 @@ Product = Callable[[np.ndarray, np.ndarray], np.ndarray]
 class Actor(Protocol):
     """A policy made ready to act. Stateless, so that several threads may share it.
 
-    Observations are (n, window, observation_size) float64 with n ≤ COLUMNS, the newest last; of the window only the
-    last ``valid[i]`` ≥ 1 entries of row i have been seen, the others are zero. A row's action depends, bit for bit, on
-    its own observations alone.
+    Observations are (n, window, observation_size) float64, the newest last; of the window only the last
+    ``valid[i]`` ≥ 1 entries of row i have been seen, the others are zero. A row's action depends, bit for bit, on its
+    own observations alone.
     """
 
     def act(self, observations: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -67,16 +67,19 @@ class Policy(Protocol):
 
 
 def columns(rows: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Rows (n ≤ COLUMNS, features) as columns (features, COLUMNS) of `dtype`, the missing ones zero.
-
-    Raises:
-        ValueError: if there are more rows than columns.
-    """
-    if len(rows) > COLUMNS:
-        raise ValueError(f"rows must be at most {COLUMNS}, got {len(rows)}")
-    out = np.zeros((rows.shape[1], COLUMNS), dtype=dtype)
-    out[:, : len(rows)] = rows.T
+    """Rows (n, features) as columns of blocks (⌈n / COLUMNS⌉, features, COLUMNS) of `dtype`, the missing ones zero."""
+    n, features = rows.shape
+    blocks = -(-n // COLUMNS)
+    out = np.zeros((blocks, features, COLUMNS), dtype=dtype)
+    for i in range(blocks):
+        part = rows[i * COLUMNS : (i + 1) * COLUMNS]
+        out[i, :, : len(part)] = part.T
     return out
+
+
+def rows(columns: np.ndarray, n: int) -> np.ndarray:
+    """The first n of the columns of blocks (blocks, features, COLUMNS), as rows (n, features)."""
+    return columns.swapaxes(1, 2).reshape(-1, columns.shape[1])[:n]
 
 
 @functools.cache
@@ -95,19 +98,17 @@ def _loop(weights: np.ndarray, x: np.ndarray) -> np.ndarray:
 def independent(multiply: Product, outputs: int, inputs: int, dtype: np.dtype) -> bool:
     """Whether one column's product is, bit for bit, the same in every place and beside any others.
 
-    Tried, not proved: on random weights and three columns, each in every place among random others.
+    Tried, not proved: on random weights and three columns, each in every place of two blocks among random others.
     """
     rng = np.random.default_rng(0)
     weights = rng.standard_normal((outputs, inputs)).astype(dtype)
-    others = rng.standard_normal((inputs, COLUMNS)).astype(dtype)
+    others = rng.standard_normal((2, inputs, COLUMNS)).astype(dtype)
     with threadpool_limits(1, user_api="blas"):
         for column in rng.standard_normal((3, inputs)).astype(dtype):
-            alone = np.zeros_like(others)
-            alone[:, 0] = column
-            wanted = multiply(weights, alone)[:, 0]
-            for place in range(COLUMNS):
+            wanted = multiply(weights, columns(column[None], dtype))[0, :, 0]
+            for block, place in np.ndindex(2, COLUMNS):
                 x = others.copy()
-                x[:, place] = column
-                if not np.array_equal(multiply(weights, x)[:, place], wanted):
+                x[block, :, place] = column
+                if not np.array_equal(multiply(weights, x)[block, :, place], wanted):
                     return False
     return True

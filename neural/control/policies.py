@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from scipy import special
 
-from neural.control.inference import columns, product
+from neural.control.inference import columns, product, rows
 from neural.runs import atomic
 
 Activation = Literal["relu", "tanh", "silu"]
@@ -174,7 +174,7 @@ class MLPActor:
     def act(self, observations: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """See `inference.Actor`."""
         u = self._mean(self._features(observations))
-        return _squash(self._policy, u).T[: len(observations)]
+        return rows(_squash(self._policy, u), len(observations))
 
     def sample(self, observations: np.ndarray, valid: np.ndarray, normals: np.ndarray) -> np.ndarray:
         """See `inference.Actor`; as `MLPPolicy.sample`."""
@@ -182,7 +182,7 @@ class MLPActor:
             raise ValueError("policy has no log_std_head: only its deterministic action is known")
         h = self._features(observations)
         u = self._mean(h) + _std(self._log_std(h)) * columns(normals, self._dtype)
-        return _squash(self._policy, u).T[: len(observations)]
+        return rows(_squash(self._policy, u), len(observations))
 
     def _features(self, observations: np.ndarray) -> np.ndarray:
         x = columns(_normalised(self._policy, observations[:, -1]), self._dtype)

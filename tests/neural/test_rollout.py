@@ -1,13 +1,14 @@
 """The rollout engine against gymnasium, bit for bit, and against itself under other divisions of the work.
 
-Every comparison is exact. The reference loop computes actions as the engine promises to (row e mod B of a block of B
-rows), because a policy called with one observation at a time rounds differently, and a walker amplifies that.
+Every comparison is exact. The reference loop asks the policy's actor, one observation at a time: the engine promises
+that company does not change an action.
 """
 
 import threading
 import time
 import warnings
-from collections import Counter
+from types import SimpleNamespace
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -15,10 +16,11 @@ import pytest
 from mujoco.batch import SimulationError
 from threadpoolctl import threadpool_limits
 
-from neural.control import rollout
+from neural.control import engine, inference
 from neural.control.batch_env import BatchEnv
-from neural.control.policies import MLPPolicy
-from neural.control.rollout import block_rows, collect, evaluate
+from neural.control.inference import COLUMNS
+from neural.control.policies import MLPActor, MLPPolicy
+from neural.control.rollout import collect, evaluate
 from neural.control.tasks import get_task
 
 WALKER = get_task("Walker2d-v4")
@@ -48,16 +50,14 @@ def make_diverging_policy():
     return MLPPolicy((w0, w1), (np.zeros(2, dtype=np.float32), np.zeros(6, dtype=np.float32)))
 
 
-def play(env, policy, episode, seed, max_steps, noise=None):
+def play(env, policy, seed, max_steps, noise=None):
     """A plain gymnasium loop; (return, length, fallen, bad), observations, clean actions."""
-    size = block_rows(policy)
-    block, row = np.zeros((size, 17)), episode % size
+    actor = policy.actor()
     obs, _ = env.reset(seed=seed)
     total, seen, chosen = 0.0, [], []
     for step in range(max_steps):
-        block[row] = obs
         with np.errstate(all="ignore"):
-            action = np.clip(policy(block)[row], -1.0, 1.0)
+            action = np.clip(actor.act(obs[None, None], np.array([1]))[0], -1.0, 1.0)
         if np.isnan(action).any():
             return (total, step, True, True), seen, chosen
         seen.append(obs)
@@ -136,7 +136,7 @@ def test_evaluate_is_a_plain_gymnasium_loop():
     seeds, env = range(7, 18), make_env()
     results = evaluate(policies, WALKER, seeds, max_steps=60, threads=2)
     with threadpool_limits(1):
-        played = [[play(env, p, e, s, 60)[0] for e, s in enumerate(seeds)] for p in policies]
+        played = [[play(env, p, s, 60)[0] for s in seeds] for p in policies]
     expected = np.array(played)
     for k, name in enumerate(("returns", "lengths", "fallen", "bad")):
         np.testing.assert_array_equal(getattr(results, name), expected[:, :, k], err_msg=name)
@@ -145,42 +145,171 @@ def test_evaluate_is_a_plain_gymnasium_loop():
     assert (results.task, results.seeds, results.max_steps) == ("Walker2d-v4", tuple(seeds), 60)
 
 
-def test_results_do_not_depend_on_threads_nor_on_other_work():
-    """13 episodes leave blocks of 8 and of 16 rows incomplete; 2 and 3 threads cut within blocks."""
+def test_results_depend_on_nothing_but_policy_and_seed():
+    """Not on threads, on the other policies, nor on which other seeds there are, in which order or how often."""
     policies = [make_policy(1), make_policy(2, scale=2.0), make_policy(3, width=512), make_policy(1, scale=0.3)]
-    assert {block_rows(p) for p in policies} == {8, 16}
-    seeds = range(13)
+    seeds = range(37)
     whole = evaluate(policies, WALKER, seeds, max_steps=50, threads=1)
-    for threads in (2, 3, 60):
+    for threads in (2, 3, 200):
         assert_same(evaluate(policies, WALKER, seeds, max_steps=50, threads=threads), whole)
     for i, policy in enumerate(policies):
         assert_same(evaluate([policy], WALKER, seeds, max_steps=50), part(whole, np.s_[i : i + 1]))
-    assert_same(evaluate(policies, WALKER, seeds[:3], max_steps=50), part(whole, np.s_[:, :3]))
-    assert_same(evaluate(policies[:2], WALKER, seeds[8:], max_steps=50), part(whole, np.s_[:2, 8:]))
+    some = [30, 2, 2, 11]
+    assert_same(evaluate(policies[::-1], WALKER, some, max_steps=50), part(whole, (np.s_[::-1], some)))
 
 
-def test_a_row_of_a_block_depends_on_nothing_but_its_own_observation():
+@pytest.mark.parametrize(("outputs", "inputs"), [(64, 17), (256, 256), (6, 256), (17, 256), (5, 33), (1024, 27)])
+def test_products_do_not_feel_their_neighbours(outputs, inputs):
+    """The product in use passes the trial; one that looks at all columns, or rounds by place, does not."""
+    single = np.dtype(np.float32)
+    assert inference.independent(inference.product(outputs, inputs, single), outputs, inputs, single)
+    assert inference.independent(inference._loop, outputs, inputs, single)
+
+    def nosy(weights, x):
+        return weights @ (x + np.float32(1e-3) * x.sum(axis=-1, keepdims=True))
+
+    def uneven(weights, x):
+        out = weights @ x
+        out[..., -1] = (weights[:, ::-1] @ x[..., ::-1, :])[..., -1]  # summed in another order
+        return out
+
+    assert not inference.independent(nosy, outputs, inputs, single)
+    assert not inference.independent(uneven, outputs, inputs, single)
+
+
+def test_a_product_without_independence_is_replaced(monkeypatch):
+    monkeypatch.setattr(inference, "independent", lambda *_: False)
+    inference.product.cache_clear()
+    try:
+        policy, x = make_policy(1, width=256), np.random.default_rng(0).standard_normal((20, 1, 17))
+        slow = policy.actor()
+    finally:
+        inference.product.cache_clear()
+    np.testing.assert_allclose(slow.act(x, np.ones(20, int)), policy(x[:, 0]), atol=1e-6)
+    monkeypatch.undo()
+    assert not np.array_equal(slow.act(x, np.ones(20, int)), policy.actor().act(x, np.ones(20, int)))
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "silu"])
+@pytest.mark.parametrize("output", ["tanh", "identity"])
+def test_an_actor_is_its_policy_and_feels_no_neighbours(activation, output):
     rng = np.random.default_rng(0)
-    with threadpool_limits(1):
-        for policy in (make_policy(1), make_policy(2, width=256), make_policy(3, width=512)):
-            block = rng.standard_normal((block_rows(policy), 17))
-            alone = np.zeros_like(block)
-            alone[5] = block[5]
-            np.testing.assert_array_equal(policy(alone)[5], policy(block)[5])
+    for width, size in ((64, 1), (256, COLUMNS), (512, 2 * COLUMNS + 3)):
+        plain = make_policy(width, width=width, stochastic=True)
+        mean, std = rng.standard_normal(17), rng.uniform(0.5, 2.0, 17)
+        policy = MLPPolicy(plain.weights, plain.biases, activation, output, mean, std, plain.log_std_head)
+        x, normals = rng.standard_normal((size, 17)), rng.standard_normal((size, 6)).astype(np.float32)
+        actor, ones = policy.actor(), np.ones(size, int)
+        acted, drawn = actor.act(x[:, None], ones), actor.sample(x[:, None], ones, normals)
+        assert (acted.shape, acted.dtype) == ((size, 6), np.float32)
+        np.testing.assert_allclose(acted, policy(x), atol=2e-6)
+
+        given: Any = SimpleNamespace(standard_normal=lambda *_, normals=normals, **__: normals)
+        np.testing.assert_allclose(drawn, policy.sample(x, given), atol=2e-6)
+        for i in {0, size // 2, size - 1}:
+            one = slice(i, i + 1)
+            np.testing.assert_array_equal(actor.act(x[one, None], ones[:1])[0], acted[i])
+            np.testing.assert_array_equal(actor.sample(x[one, None], ones[:1], normals[one])[0], drawn[i])
+    with pytest.raises(ValueError, match="no log_std_head"):
+        make_policy(0).actor().sample(x[:, None], ones, normals)
 
 
-@pytest.mark.parametrize(
-    ("policies", "episodes", "threads"), [(1, 20, 2), (3, 13, 2), (5, 7, 4), (1, 1, 8), (40, 10, 3)]
-)
-def test_every_episode_is_shared_out_once(policies, episodes, threads):
-    shares = rollout._share_out([8, 16] * policies, episodes, threads)
-    sizes = [sum(u.last - u.first for u in share) for share in shares]
-    assert max(sizes) - min(sizes) <= 1
-    assert len(shares) == min(threads, 2 * policies * episodes)
-    units = [u for share in shares for u in share]
-    count = Counter((u.policy, e) for u in units for e in range(u.first, u.last))
-    assert count == Counter((p, e) for p in range(2 * policies) for e in range(episodes))
-    assert all(u.base % u.rows == 0 and u.base <= u.first < u.last <= u.base + u.rows for u in units)
+def test_an_actor_computes_in_the_precision_of_its_weights():
+    policy, x = make_policy(1).astype(np.float64), np.random.default_rng(0).standard_normal((5, 17))
+    np.testing.assert_allclose(policy.actor().act(x[:, None], np.ones(5, int)), policy(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("total", "threads"), [(20, 2), (13, 3), (3, 8), (1000, 3)])
+def test_every_episode_is_taken_once(total, threads):
+    queues = engine.Queues(total, threads)
+    assert len(queues) == min(total, threads)
+    rng, taken = np.random.default_rng(0), []
+    while True:
+        got = [queues.take(int(i), int(rng.integers(1, 9)), 0) for i in rng.permutation(len(queues))]
+        taken += [e for part in got for e in part]
+        if not any(got):
+            break
+    assert sorted(taken) == list(range(total))
+
+
+def test_queues_serve_their_own_thread_first_and_an_idle_one_next():
+    queues = engine.Queues(400, 2)
+    assert queues.take(0, 64, 0) == range(64)
+    assert queues.take(0, 500, 64) == range(64, 200)
+    assert queues.take(0, 64, held=1) == range(200, 264)  # the other has more than it can hold at once
+    assert queues.take(0, 500, held=1) == range(264, 336)
+    assert not queues.take(0, 64, held=1)
+    assert queues.take(0, 64, held=0) == range(336, 368)  # half of what is left
+    assert queues.take(1, 10, held=60) == range(368, 378)
+    queues.close()
+    assert not queues.take(1, 1, held=0)
+
+
+class Memory:
+    """Acts on the sum of its last three observations, and on how many it has seen."""
+
+    observation_size, action_size, window, stochastic = 17, 6, 3, False
+
+    def actor(self):
+        return self
+
+    def sample(self, observations, valid, normals):
+        raise NotImplementedError
+
+    def act(self, observations, valid):
+        assert observations.shape[1:] == (3, 17)
+        for seen, count in zip(observations, valid, strict=True):
+            assert not seen[: 3 - count].any()
+            assert seen[3 - count :].any(axis=1).all()
+        return (np.tanh(observations.sum(axis=1)[:, :6]) + 0.01 * valid[:, None]).astype(np.float32)
+
+
+def test_a_policy_sees_its_window_of_its_own_episode():
+    memory, seeds, env = Memory(), range(40, 110), make_env()
+    results = evaluate([make_policy(1), memory], WALKER, seeds, max_steps=30, threads=2)
+    assert results.fallen[1].any()  # so that places change hands
+    assert_same(evaluate([memory], WALKER, seeds, max_steps=30, threads=1), part(results, np.s_[1:]))
+    assert_same(evaluate([make_policy(1)], WALKER, seeds, max_steps=30), part(results, np.s_[:1]))
+    for e in (0, 1, 69):
+        obs, _ = env.reset(seed=seeds[e])
+        past, total = [np.zeros(17)] * 3, 0.0
+        for step in range(results.lengths[1, e]):
+            past = [*past[1:], obs]
+            action = (np.tanh(np.sum(past, axis=0)[:6]) + 0.01 * min(step + 1, 3)).astype(np.float32)
+            obs, reward, *_ = env.step(np.clip(action, -1.0, 1.0))
+            total += float(reward)
+        assert total == results.returns[1, e]
+
+
+def test_states_are_those_passed():
+    policy, seeds, env = make_policy(2, scale=2.0), range(70), make_env()
+    results = evaluate([make_policy(1), policy], WALKER, seeds, max_steps=40, states_every=3, threads=2)
+    assert_same(results, evaluate([make_policy(1), policy], WALKER, seeds, max_steps=40))
+    states = results.states
+    assert states is not None
+    assert (states.every, states.positions.shape, states.velocities.shape) == (3, (2, 70, 14, 9), (2, 70, 14, 9))
+    counts = np.isfinite(states.positions).all(axis=-1).sum(axis=-1)
+    np.testing.assert_array_equal(counts, 1 + results.lengths // 3)
+    assert (np.isfinite(states.positions) == np.isfinite(states.velocities)).all()
+    actor, e = policy.actor(), 5
+    obs, _ = env.reset(seed=seeds[e])
+    for step in range(results.lengths[1, e] + 1):
+        if step % 3 == 0:
+            np.testing.assert_array_equal(states.positions[1, e, step // 3], getattr(env.unwrapped, "data").qpos)  # noqa: B009
+            np.testing.assert_array_equal(states.velocities[1, e, step // 3], getattr(env.unwrapped, "data").qvel)  # noqa: B009
+        obs, *_ = env.step(np.clip(actor.act(obs[None, None], np.array([1]))[0], -1.0, 1.0))
+
+
+def test_a_bad_step_leaves_no_state():
+    results = evaluate([make_diverging_policy()], WALKER, range(6), max_steps=200, states_every=1)
+    assert results.bad.any()
+    assert results.states is not None
+    for e in range(6):
+        seen = results.states.positions[0, e]
+        assert np.isfinite(seen[: results.lengths[0, e] + 1]).all()
+        assert np.isnan(seen[results.lengths[0, e] + 1 :]).all()
+        last = int(results.lengths[0, e])
+        assert np.abs(np.diff(seen[: last + 1], axis=0)).max() < 1.0
 
 
 def test_a_diverging_policy_ends_its_own_episodes_only():
@@ -188,7 +317,7 @@ def test_a_diverging_policy_ends_its_own_episodes_only():
     seeds = range(6)
     results = evaluate([healthy, diverging], WALKER, seeds, max_steps=200, threads=2)
     with threadpool_limits(1):
-        expected = np.array([play(env, diverging, e, s, 200)[0] for e, s in enumerate(seeds)])
+        expected = np.array([play(env, diverging, s, 200)[0] for s in seeds])
     for k, name in enumerate(("returns", "lengths", "fallen", "bad")):
         np.testing.assert_array_equal(getattr(results, name)[1], expected[:, k], err_msg=name)
     assert results.bad[1].any()
@@ -234,7 +363,7 @@ def test_collect_records_clean_actions_of_noisy_episodes():
     policy, seeds, env = make_policy(5), range(3, 13), make_env()
     demos = collect(policy, WALKER, seeds, action_noise=0.3, noise_seed=9, max_steps=40, threads=2)
     with threadpool_limits(1):
-        played = [play(env, policy, e, s, 40, np.random.default_rng([9, s])) for e, s in enumerate(seeds)]
+        played = [play(env, policy, s, 40, np.random.default_rng([9, s])) for s in seeds]
     np.testing.assert_array_equal(demos.results.returns[0], [p[0][0] for p in played])
     np.testing.assert_array_equal(demos.observations, np.concatenate([p[1] for p in played]))
     np.testing.assert_array_equal(demos.actions, np.concatenate([p[2] for p in played]))
@@ -291,49 +420,24 @@ def test_an_error_in_one_thread_stops_the_others_at_once():
     """One thread's episode falls within 20 steps and its callback fails; the other's 95 or more must not all be run."""
     failed, calls = threading.Event(), []
 
-    class Slow(MLPPolicy):
-        def __call__(self, obs):
+    class Slow(MLPActor):
+        def act(self, observations, valid):
             calls.append(failed.wait(10) and time.sleep(0.01))
-            return np.zeros((len(obs), 6), dtype=np.float32)
+            return np.zeros((len(observations), 6), dtype=np.float32)
+
+    class SlowPolicy(MLPPolicy):
+        def actor(self):
+            return Slow(self)
 
     def fail(finished, total):
         failed.set()
         raise RuntimeError("stop here")
 
     falling = make_policy(3, scale=2.0)
-    slow = Slow(falling.weights, falling.biases)
+    slow = SlowPolicy(falling.weights, falling.biases)
     with pytest.raises(RuntimeError, match="stop here"):
         evaluate([falling, slow], WALKER, range(2), threads=2, progress=fail)
     assert len(calls) < 60
-
-
-def test_queues_serve_their_own_thread_first_and_an_idle_one_next():
-    units = [rollout._Unit(0, 8 * i, 8 * i, 8 * i + 8, 8) for i in range(7)]
-    queues = rollout._Queues([units[:1], units[1:]])
-    assert queues.take(0, held=0) is units[0]
-    assert queues.take(0, held=1) is units[6]  # the other has more than it can hold at once
-    assert queues.take(0, held=2) is units[5]
-    assert queues.take(0, held=3) is None
-    assert queues.take(0, held=0) is units[4]
-    assert queues.take(1, held=3) is units[1]
-    queues.close()
-    assert queues.take(1, held=0) is None
-
-
-def test_rows_without_a_running_episode_are_zero():
-    blocks = []
-
-    class Watched(MLPPolicy):
-        def __call__(self, obs):
-            blocks.append(obs.any(axis=1))
-            return super().__call__(obs)
-
-    policy = make_policy(2, scale=2.0)
-    results = evaluate([Watched(policy.weights, policy.biases)], WALKER, range(5), threads=1)
-    lengths = np.append(results.lengths[0], [0, 0, 0])
-    assert len(set(lengths)) > 2
-    np.testing.assert_array_equal(blocks, np.arange(lengths.max())[:, None] < lengths)
-    assert results.max_steps == WALKER.time_limit
 
 
 @pytest.mark.parametrize(
@@ -353,6 +457,7 @@ def test_rows_without_a_running_episode_are_zero():
         ({"seeds": [0.5]}, r"seeds\[0\] must be an integer at least 0, got 0.5"),
         ({"max_steps": 0}, "max_steps must be an integer at least 1, got 0"),
         ({"threads": 0}, "threads must be an integer at least 1, got 0"),
+        ({"states_every": 0}, "states_every must be an integer at least 1, got 0"),
     ],
 )
 def test_evaluate_refuses(change, message):
