@@ -1,15 +1,21 @@
-"""Environment steps per second of closed-loop Walker2d-v4: this engine against gymnasium, with one and the same policy.
+"""Environment steps per second of closed-loop Walker2d-v4: this engine against the physics and against its peers.
 
-    python -m benchmarks.rollouts [--out FILE]
+    python -m benchmarks.rollouts [--out FILE] [--turns N]
 
-The policy is a 256x256 network that keeps the walker standing, so that every variant runs the same kind of steps in
-episodes of equal length. The variants take turns; a speed is the median over the turns, and a ratio the median of the
-ratios within a turn, so that a change of the machine's load between turns hardly enters it.
+Every variant runs the shipped expert (256x256), which keeps walking, over episodes of 500 steps; the wide variants run
+networks of three and four hidden layers of 1,024 that compute the same actions. The physics limit is MuJoCo's own open-loop
+``mujoco.rollout`` on all cores, replaying the very actions of the engine's episodes. The variants take turns; a speed
+is the median over the turns, and a ratio the median of the ratios within a turn, so that a change of the machine's load
+between turns hardly enters it. envpool and stable-baselines3 take part where they are installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import importlib
+import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -21,124 +27,225 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import mujoco
 import numpy as np
+from mujoco import rollout as mujoco_rollout
 from threadpoolctl import threadpool_limits
 
+from neural.control.batch_env import model_of
+from neural.control.experts import load_expert
 from neural.control.policies import MLPPolicy
-from neural.control.rollout import evaluate
+from neural.control.rollout import collect, evaluate
 from neural.control.tasks import get_task
 
 TASK = get_task("Walker2d-v4")
-EPISODE = 100  # environment steps
-TURNS = 3
-SECONDS = 2.0  # per variant and turn, or one call of the engine where that takes longer
+EPISODE = 500  # environment steps
+SEEDS = range(100)
+_mujoco: Any = mujoco  # its bindings carry no types
 
 
-def standing_policy(width: int = 256) -> MLPPolicy:
-    """A linear balancing controller inside a 17-width-width-6 network, the remaining units random and unread."""
-    gains = np.zeros((17, 6))
-    joints = np.arange(6)
-    # Per joint of a leg (hip, knee, ankle), found by random search; both legs get the same.
-    gains[2 + joints, joints] = -np.tile([5.5, 3.7, 1.5], 2)  # angle
-    gains[11 + joints, joints] = -np.tile([0.17, 0.09, 0.17], 2)  # its velocity
-    gains[1] = np.tile([-0.8, 2.2, -0.5], 2)  # the torso's pitch
-    gains[10] = np.tile([0.05, -0.03, -0.1], 2)  # its velocity
-    gains[8] = np.tile([0.24, 0.12, -1.8], 2)  # forward velocity
+def widened(policy: MLPPolicy, width: int, depth: int) -> MLPPolicy:
+    """A network of `depth` hidden layers of `width` with the policy's actions: its units, copied on, and idle ones."""
     rng = np.random.default_rng(0)
-    w0 = rng.standard_normal((17, width)) / np.sqrt(17)
-    w1 = rng.standard_normal((width, width)) / np.sqrt(width)
-    w2 = np.zeros((width, 6))
-    w0[:, :34] = np.hstack([np.eye(17), -np.eye(17)])  # both signs survive the rectifier
-    w1[:, :34] = np.eye(width)[:, :34]
-    w2[:34] = np.vstack([gains, -gains])
-    zeros = (np.zeros(n, dtype=np.float32) for n in (width, width, 6))
-    return MLPPolicy(tuple(w.astype(np.float32) for w in (w0, w1, w2)), tuple(zeros), output="identity")
+    sizes = [policy.observation_size, *[width] * depth, policy.action_size]
+    shapes = itertools.pairwise(sizes)
+    weights = [(rng.standard_normal(shape) / np.sqrt(shape[0])).astype(np.float32) for shape in shapes]
+    biases = [np.zeros(n, dtype=np.float32) for n in sizes[1:]]
+    hidden, given = len(policy.weights) - 1, policy.weights[0].shape[1]
+    for i, w in enumerate(weights):
+        # Rectified units pass through an identity unchanged.
+        source = policy.weights[i] if i < hidden else policy.weights[-1] if i == depth else np.eye(given)
+        w[:, : source.shape[1]] = 0
+        w[: source.shape[0], : source.shape[1]] = source
+        if i < hidden or i == depth:
+            bias = policy.biases[i if i < hidden else -1]
+            biases[i][: len(bias)] = bias
+    return MLPPolicy(tuple(weights), tuple(biases), policy.activation, policy.output)
 
 
-def one_environment(policy: MLPPolicy) -> float:
-    """Steps per second of one gymnasium environment, the policy called with one observation."""
-    env = gymnasium.make(TASK.id)
-    steps, start = 0, time.perf_counter()
-    with threadpool_limits(1, user_api="blas"):
-        while time.perf_counter() - start < SECONDS:
-            obs, _ = env.reset(seed=steps)
-            for _ in range(EPISODE):
-                obs, *_ = env.step(np.clip(policy(obs[None])[0], -1.0, 1.0))
-            steps += EPISODE
-    return steps / (time.perf_counter() - start)
+def act(policy: MLPPolicy, observations: np.ndarray) -> np.ndarray:
+    """What the peers execute."""
+    return np.clip(policy(observations), TASK.action_low, TASK.action_high)
 
 
-def vector_environment(policy: MLPPolicy, count: int) -> float:
-    """Steps per second of gymnasium's SyncVectorEnv, the policy called with all observations."""
-    env = gymnasium.vector.SyncVectorEnv([lambda: gymnasium.make(TASK.id)] * count)
-    steps, start = 0, time.perf_counter()
-    with threadpool_limits(1, user_api="blas"):
-        while time.perf_counter() - start < SECONDS:
-            obs, _ = env.reset(seed=steps)
-            for _ in range(EPISODE):
-                obs, *_ = env.step(np.clip(policy(obs), -1.0, 1.0))
-            steps += EPISODE * count
-    return steps / (time.perf_counter() - start)
+def engine(policy: MLPPolicy, count: int) -> Callable[[], float]:
+    """Steps per second of `evaluate`."""
 
-
-def engine(policy: MLPPolicy, count: int) -> float:
-    """Steps per second of `evaluate` with `count` episodes a call."""
-    steps, start = 0, time.perf_counter()
-    while time.perf_counter() - start < SECONDS:
-        seeds = range(steps, steps + count)
-        results = evaluate([policy], TASK, seeds, max_steps=EPISODE)
+    def run() -> float:
+        start = time.perf_counter()
+        results = evaluate([policy], TASK, SEEDS[:count], max_steps=EPISODE)
+        seconds = time.perf_counter() - start
         if results.fallen.any():
             raise RuntimeError("the benchmark's policy fell: the variants no longer run the same steps")
-        steps += int(results.lengths.sum())
-    return steps / (time.perf_counter() - start)
+        return int(results.lengths.sum()) / seconds
+
+    return run
 
 
-def measure() -> dict[str, Any]:
-    """Median speeds in environment steps per second, their ranges, and ratios to one gymnasium environment."""
-    policy = standing_policy()
-    variants: dict[str, Callable[[], float]] = {
-        "gymnasium, one environment": lambda: one_environment(policy),
-        "gymnasium SyncVectorEnv x20": lambda: vector_environment(policy, 20),
-        "this engine x20": lambda: engine(policy, 20),
-        "this engine x100": lambda: engine(policy, 100),
-        "this engine x400": lambda: engine(policy, 400),
+def physics(policy: MLPPolicy, count: int) -> Callable[[], float]:
+    """Steps per second of the same episodes without a policy: recorded actions, replayed by ``mujoco.rollout``."""
+    model, whole = model_of(TASK), int(_mujoco.mjtState.mjSTATE_FULLPHYSICS)
+    pairs = collect(policy, TASK, SEEDS[:count], max_steps=EPISODE)
+    controls = np.repeat(pairs.actions.reshape(count, EPISODE, -1).astype(np.float64), TASK.frame_skip, axis=1)
+    starts, data = np.zeros((count, _mujoco.mj_stateSize(model, whole))), _mujoco.MjData(model)
+    for seed in SEEDS[:count]:
+        _mujoco.mj_resetData(model, data)
+        qpos, qvel = TASK.reset_noise(np.random.default_rng(seed), model.nq, model.nv)
+        data.qpos += qpos
+        data.qvel += qvel
+        _mujoco.mj_getState(model, data, starts[seed], whole)
+    cores = os.cpu_count() or 1
+    threads = [_mujoco.MjData(model) for _ in range(cores)]
+
+    def run() -> float:
+        with mujoco_rollout.Rollout(nthread=cores) as pool:
+            start = time.perf_counter()
+            pool.rollout(model, threads, starts, controls)
+            return count * EPISODE / (time.perf_counter() - start)
+
+    return run
+
+
+def gymnasium_vector(policy: MLPPolicy, count: int, asynchronous: bool = False) -> Callable[[], float]:
+    """Steps per second of a gymnasium vector environment, the policy called with all observations."""
+    kind = gymnasium.vector.AsyncVectorEnv if asynchronous else gymnasium.vector.SyncVectorEnv
+    envs = kind([functools.partial(gymnasium.make, TASK.id) for _ in range(count)])
+
+    def run() -> float:
+        with threadpool_limits(1, user_api="blas"):
+            start = time.perf_counter()
+            obs, _ = envs.reset(seed=list(SEEDS[:count]))
+            for _ in range(EPISODE):
+                obs, *_ = envs.step(act(policy, obs))
+            return count * EPISODE / (time.perf_counter() - start)
+
+    return run
+
+
+def envpool(policy: MLPPolicy, count: int, torch_policy: bool = False) -> Callable[[], float]:
+    """Steps per second of envpool on all cores, the policy called with all observations.
+
+    The policy is NumPy's on one BLAS thread, or torch's as it comes, with its own threads.
+    """
+    envs = importlib.import_module("envpool").make_gymnasium(TASK.id, num_envs=count, num_threads=os.cpu_count())
+    choose = _torch(policy) if torch_policy else functools.partial(act, policy)
+
+    def run() -> float:
+        with threadpool_limits(None if torch_policy else 1, user_api="blas"):
+            start = time.perf_counter()
+            obs, _ = envs.reset()
+            for _ in range(EPISODE):
+                obs, *_ = envs.step(choose(obs))
+            return count * EPISODE / (time.perf_counter() - start)
+
+    return run
+
+
+def _torch(policy: MLPPolicy) -> Callable[[np.ndarray], np.ndarray]:
+    torch = importlib.import_module("torch")
+    layers = []
+    for w, b in zip(policy.weights, policy.biases, strict=True):
+        layer = torch.nn.Linear(*w.shape)
+        layer.load_state_dict({"weight": torch.tensor(w.T.copy()), "bias": torch.tensor(b)})
+        layers += [layer, torch.nn.ReLU()]
+    net = torch.nn.Sequential(*layers[:-1], torch.nn.Tanh())
+
+    def choose(observations: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return net(torch.as_tensor(observations, dtype=torch.float32)).numpy()
+
+    return choose
+
+
+def stable_baselines(policy: MLPPolicy, count: int) -> Callable[[], float]:
+    """Steps per second of stable-baselines3's evaluate_policy with one episode per environment."""
+    vec_env = importlib.import_module("stable_baselines3.common.vec_env")
+    evaluation = importlib.import_module("stable_baselines3.common.evaluation")
+    monitor = importlib.import_module("stable_baselines3.common.monitor").Monitor
+    envs = vec_env.DummyVecEnv([lambda: monitor(gymnasium.make(TASK.id, max_episode_steps=EPISODE))] * count)
+
+    class Predictor:
+        def predict(self, observation: np.ndarray, **_: Any) -> tuple[np.ndarray, None]:
+            return act(policy, observation), None
+
+    def run() -> float:
+        envs.seed(0)
+        with threadpool_limits(1, user_api="blas"):
+            start = time.perf_counter()
+            _, lengths = evaluation.evaluate_policy(
+                Predictor(), envs, n_eval_episodes=count, return_episode_rewards=True
+            )
+            return sum(lengths) / (time.perf_counter() - start)
+
+    return run
+
+
+def measure(turns: int) -> dict[str, Any]:
+    """Median speeds in environment steps per second, their ranges, and ratios."""
+    policy, _ = load_expert(TASK.id)
+    wide = [f"this engine x100, {depth} x 1024" for depth in (3, 4)]
+    variants = {
+        "physics limit x20": physics(policy, 20),
+        "this engine x20": engine(policy, 20),
+        "physics limit x100": physics(policy, 100),
+        "this engine x100": engine(policy, 100),
+        wide[0]: engine(widened(policy, 1024, 3), 100),
+        wide[1]: engine(widened(policy, 1024, 4), 100),
+        "gymnasium SyncVectorEnv x20": gymnasium_vector(policy, 20),
+        "gymnasium AsyncVectorEnv x20": gymnasium_vector(policy, 20, asynchronous=True),
     }
-    evaluate([policy], TASK, [0], max_steps=1)  # loads the model
-    speeds = np.array([[run() for run in variants.values()] for _ in range(TURNS)])
-    ratios = np.median(speeds / speeds[:, :1], axis=0)
+    if importlib.util.find_spec("envpool") is not None:
+        variants["envpool x20"] = envpool(policy, 20)
+        if importlib.util.find_spec("torch") is not None:
+            variants["envpool, torch policy x20"] = envpool(policy, 20, torch_policy=True)
+    if importlib.util.find_spec("stable_baselines3") is not None:
+        variants["stable-baselines3 evaluate_policy x20"] = stable_baselines(policy, 20)
+    names = list(variants)
+    for run in variants.values():
+        run()  # loads what is loaded once
+    speeds = np.array([[run() for run in variants.values()] for _ in range(turns)])
+    pairs = [("this engine x20", name) for name in names if name.endswith("x20") and not name.startswith("this")]
+    pairs += [(ours, "physics limit x100") for ours in ("this engine x100", *wide)]
+    ratios = {}
+    for ours, theirs in pairs:
+        each = speeds[:, names.index(ours)] / speeds[:, names.index(theirs)]
+        ratios[f"{ours} / {theirs}"] = [round(float(v), 3) for v in (np.median(each), each.min(), each.max())]
+    installed = [p for p in ("mujoco", "gymnasium", "numpy", "envpool", "torch", "stable_baselines3") if _installed(p)]
     return {
         "task": TASK.id,
-        "policy": "MLP 17-256-256-6",
+        "policy": "shipped expert, MLP 17-256-256-6",
         "episode_steps": EPISODE,
-        "turns": TURNS,
+        "turns": turns,
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {package: version(package) for package in ("mujoco", "gymnasium", "numpy")},
-        "results": {
-            name: {
-                "steps_per_second": round(float(np.median(speeds[:, i]))),
-                "range": [round(float(speeds[:, i].min())), round(float(speeds[:, i].max()))],
-                "ratio": round(float(ratios[i]), 2),
-            }
-            for i, name in enumerate(variants)
+        "versions": {package: version(package) for package in installed},
+        "steps_per_second": {
+            name: [round(float(v)) for v in (np.median(s), s.min(), s.max())]
+            for name, s in zip(names, speeds.T, strict=True)
         },
+        "ratios": ratios,
     }
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Closed-loop environment steps per second of Walker2d-v4.")
     parser.add_argument("--out", type=Path, help="write the results there as JSON")
-    out = parser.parse_args().out
-    warnings.filterwarnings("ignore", category=DeprecationWarning)  # gymnasium asks to move on to v5
-    report = measure()
-    print(f"{'variant':30}{'steps/s':>10}{'range':>18}{'ratio':>8}")
-    for name, row in report["results"].items():
-        low, high = row["range"]
-        print(f"{name:30}{row['steps_per_second']:>10,}{f'{low:,}-{high:,}':>18}{row['ratio']:>8.2f}")
+    parser.add_argument("--turns", type=int, default=5, help="turns of all variants")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore")  # gymnasium asks to move on to v5, stable-baselines3 to gymnasium's registry
+    report = measure(options.turns)
+    for title, rows in (("steps/s", report["steps_per_second"]), ("ratio", report["ratios"])):
+        print(f"{title:60}{'median':>10}{'min':>10}{'max':>10}")
+        for name, values in rows.items():
+            print(f"{name:60}" + "".join(f"{value:>10,}" for value in values))
     print(json.dumps(report))
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(report, indent=2) + "\n")
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":
