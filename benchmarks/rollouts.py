@@ -3,10 +3,10 @@
     python -m benchmarks.rollouts [--out FILE] [--turns N]
 
 Every variant runs the shipped expert (256x256), which keeps walking, over episodes of 500 steps; the wide variants run
-networks of three and four hidden layers of 1,024 that compute the same actions. The physics limit is MuJoCo's own open-loop
-``mujoco.rollout`` on all cores, replaying the very actions of the engine's episodes. The variants take turns; a speed
-is the median over the turns, and a ratio the median of the ratios within a turn, so that a change of the machine's load
-between turns hardly enters it. envpool and stable-baselines3 take part where they are installed.
+networks of three and four hidden layers of 1,024 that compute the same actions. The physics limit is MuJoCo's own
+open-loop ``mujoco.rollout`` on all cores, replaying the very actions of the engine's episodes. The variants take turns;
+a speed is the median over the turns, and a ratio the median of the ratios within a turn, so that a change of the
+machine's load between turns hardly enters it. envpool and stable-baselines3 take part where they are installed.
 """
 
 from __future__ import annotations
