@@ -396,8 +396,11 @@ def test_collect_of_a_stochastic_policy_records_what_was_executed():
 
 
 def test_collect_keeps_only_completed_steps():
-    demos = collect(make_diverging_policy(), WALKER, range(3), max_steps=200)
-    assert demos.results.bad.any()
+    """The last episode's bad step would lie past the end of the arrays, another's in its successor's place."""
+    policy = make_diverging_policy()
+    bad = np.flatnonzero(evaluate([policy], WALKER, range(8), max_steps=200).bad[0]).tolist()
+    demos = collect(policy, WALKER, bad, max_steps=200)
+    assert demos.results.bad.all()
     assert len(demos.actions) == len(demos.observations) == len(demos.step) == demos.results.lengths.sum()
     assert np.isfinite(demos.actions).all()
 
