@@ -49,6 +49,8 @@ class CloningExperiment:
         held_out: further expert episodes for the held-out loss, ≥ 1.
         stochastic: demonstrations are drawn from the expert's stochastic policy, as SAC trained it, not from its
             deterministic mean; the loss then has a floor, the variance of the expert's own actions.
+        action_noise: standard deviation of Gaussian noise on the actions that the expert executes while it
+            demonstrates, ≥ 0, in units of the action; the recorded ones are free of it (Laskey et al. 2017, DART).
         learner: network, batches, seed.
         schedule: step sizes.
         bank: averages kept, by name.
@@ -66,6 +68,7 @@ class CloningExperiment:
     episodes: int = 100
     held_out: int = 10
     stochastic: bool = True
+    action_noise: float = 0.0
     learner: Learner = dataclasses.field(default_factory=Learner)
     schedule: Schedule = dataclasses.field(default_factory=lambda: Constant(4e-3))
     bank: Bank = dataclasses.field(default_factory=default_bank)
@@ -80,6 +83,7 @@ class CloningExperiment:
     def __post_init__(self) -> None:
         for name, low in (("episodes", 1), ("held_out", 1), ("steps", 1), ("spacing", 1), ("rollouts", 1)):
             validation.integer(name, getattr(self, name), low)
+        validation.real("action_noise", self.action_noise, 0.0, np.inf)
         validation.integer("consecutive", self.consecutive, 0, self.steps)
         validation.integer("spaced", self.spaced, 0, 1 + (self.steps - 1) // self.spacing)
         if self.rollout_steps is not None:
@@ -108,13 +112,23 @@ class CloningExperiment:
         return json.loads(json.dumps(out))
 
 
-def run(experiment: CloningExperiment, out: Path | str, *, progress: Progress | None = None) -> xr.Dataset:
+def run(
+    experiment: CloningExperiment,
+    out: Path | str,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
     """Carry out the experiment in directory `out`, going on where an interrupted one stopped.
 
     Leaves config.json, checkpoint.npz and, at the end, run.nc: dims iterate, average ("raw" first), episode; variables
     return, length, fallen, loss (held-out ℓ_BC), gradient_noise (trace of the per-example gradient covariance, raw
     iterate), gradient_square (squared norm of its mean), consecutive, spaced, and loss_floor, the part of the
     loss that is the variance of the expert's own actions on the held-out states.
+
+    Args:
+        threads: of the roll-outs, ≥ 1; by default the number of cores this process may use. No number depends on it.
+        progress: called with (stage, done, total).
 
     Raises:
         FileNotFoundError, ValueError: if the expert cannot be had or does not fit the task.
@@ -126,8 +140,10 @@ def run(experiment: CloningExperiment, out: Path | str, *, progress: Progress | 
     task = get_task(experiment.task)
     expert, card = load_expert(experiment.task, experiment.expert)
     resumable = claim(out, {**experiment.describe(), "expert_sha256": expert.fingerprint()})
-    train = _demonstrations(expert, experiment, DEMONSTRATION_SEED, experiment.episodes, report)
-    test = _demonstrations(expert, experiment, HELD_OUT_SEED, experiment.held_out, report)
+    train = _demonstrations(expert, experiment, DEMONSTRATION_SEED, experiment.episodes, threads, report)
+    # The loss is on the expert's own states, whatever noise the learner's demonstrations had.
+    own = dataclasses.replace(experiment, action_noise=0.0)
+    test = _demonstrations(expert, own, HELD_OUT_SEED, experiment.held_out, threads, report)
     rates = rate_table(experiment.bank, experiment.steps)
     cloning = CloningRun(experiment.learner, experiment.schedule, rates, train.observations, train.actions)
     names = list(experiment.bank)
@@ -176,6 +192,7 @@ def run(experiment: CloningExperiment, out: Path | str, *, progress: Progress | 
             task,
             seeds,
             max_steps=experiment.rollout_steps,
+            threads=threads,
             progress=lambda n, _, done=done: report("rolling out", done + n, results["return"].size),
         )
         block = (len(group), *shape[1:])
@@ -194,14 +211,16 @@ def run(experiment: CloningExperiment, out: Path | str, *, progress: Progress | 
 
 
 def _demonstrations(
-    expert: Any, experiment: CloningExperiment, seed: int, count: int, report: Progress
+    expert: Any, experiment: CloningExperiment, seed: int, count: int, threads: int | None, report: Progress
 ) -> Demonstrations:
     return collect(
         expert,
         get_task(experiment.task),
         [seed + i for i in range(count)],
         stochastic=experiment.stochastic,
+        action_noise=experiment.action_noise,
         noise_seed=seed,
+        threads=threads,
         progress=lambda done, total: report("demonstrating", done, total),
     )
 
