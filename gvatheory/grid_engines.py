@@ -157,12 +157,15 @@ def _work(cells: list[int]) -> list[Block]:
     return [_single(index, _worker_job.plain(index)) for index in cells]
 
 
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1")
+"""Environment of a process that uses one thread for linear algebra and one for XLA."""
+
+
 @contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Processes started within use one thread for linear algebra and one for XLA."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
     try:
         yield
     finally:
@@ -202,7 +205,7 @@ def processes(job: Job, pending: np.ndarray, workers: int, chunk: int | None) ->
         workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(job,)
     )
     try:
-        with _one_thread_each():
+        with one_thread_each():
             parts = [pending[i : i + chunk].tolist() for i in range(0, len(pending), chunk)]
             futures = [pool.submit(_work, part) for part in parts]
         for future in concurrent.futures.as_completed(futures):

@@ -55,8 +55,8 @@ _FIGURE = (
     "linear to 0",
     "stable, then 1/10 cool-down",
     "constant after warm-up 0.1",
-    "batch 64",
-    "batch 256",
+    "batch x 4",
+    "batch x 16",
     "EMA, rate x 10",
     "EMA, rate x 1/3",
     "power 0.667",
@@ -135,7 +135,7 @@ class Preset:
 
 def _base(width: int, rate: float, **sizes: int) -> CloningExperiment:
     return CloningExperiment(
-        learner=Learner(hidden=(width,) * 3),
+        learner=Learner(hidden=(width,) * 3, batch_size=32),
         schedule=Constant(4e-3),
         bank={REFERENCE: EMA(rate)},
         evaluate=(REFERENCE,),
@@ -148,9 +148,9 @@ def presets() -> dict[str, Preset]:
 
     The memory of the reference average, 1/γ updates, is shorter than the spacing of the spaced iterates in each.
     """
-    quick = _base(128, 3e-3, episodes=30, held_out=5, steps=10_000, consecutive=10, spaced=8, spacing=1_000, rollouts=5)
+    quick = _base(256, 2e-3, episodes=40, held_out=5, steps=15_000, consecutive=8, spaced=8, spacing=1_500, rollouts=4)
     standard = _base(
-        256, 1e-3, episodes=100, held_out=10, steps=20_000, consecutive=20, spaced=15, spacing=1_200, rollouts=8
+        256, 1e-3, episodes=100, held_out=10, steps=30_000, consecutive=20, spaced=15, spacing=1_500, rollouts=8
     )
     paper = _base(
         512, 1e-3, episodes=100, held_out=20, steps=100_000, consecutive=40, spaced=40, spacing=2_000, rollouts=20

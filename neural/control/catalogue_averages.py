@@ -13,7 +13,7 @@ from gvatheory.schedules import Cosine, Exponential, InverseTime, Linear, PowerD
 from gvatheory.subsampled_averages import EveryK
 from gvatheory.weighted_averages import WeightedWindow
 from neural.control.catalogue_terms import Intervention, Layers, Of, Times, of
-from neural.control.catalogue_training import average_rate, constant, step_size, updates, words
+from neural.control.catalogue_training import average_rate, batch_size, constant, step_size, updates, words
 
 _DECAY = "A falling step size reduces variance as an average does: which leaves less spread, at which bias (A5, C.6)?"
 
@@ -163,13 +163,13 @@ def combination() -> list[Intervention]:
     out = [
         Intervention(
             "combination",
-            f"step x {words(f)}, batch {b}",
+            f"step x {words(f)}, batch x {words(b)}",
             "The grid on which the spread's dependence on step size and batch is fitted.",
             ("N1",),
-            (("schedule", constant(f)), ("learner.batch_size", b)),
+            (("schedule", constant(f)), batch_size(b)),
         )
         for f in (1 / 4, 4)
-        for b in (2, 32, 128)
+        for b in (1 / 8, 2, 8)
     ]
     out += [
         Intervention(
@@ -200,11 +200,11 @@ def combination() -> list[Intervention]:
             ("learner.weight_decay", 1e-3),
             ("schedule", of(Cosine, step_size=step_size(1), steps=updates(1.0))),
         ),
-        "batch 128, cosine": (
-            ("learner.batch_size", 128),
+        "batch x 8, cosine": (
+            batch_size(8),
             ("schedule", of(Cosine, step_size=step_size(1), steps=updates(1.0))),
         ),
-        "deterministic expert, batch 128": (("stochastic", False), ("learner.batch_size", 128)),
+        "deterministic expert, batch x 8": (("stochastic", False), batch_size(8)),
         "deterministic expert, step x 1/4": (("stochastic", False), ("schedule", constant(1 / 4))),
         "episodes x 1/8, dropout 0.1": (("episodes", Times(1 / 8, "episodes")), ("learner.dropout", 0.1)),
     }
@@ -221,7 +221,7 @@ def _averaged_combinations() -> list[Intervention]:
         "step x 4": (("schedule", constant(4)),),
         "step x 1/4": (("schedule", constant(1 / 4)),),
         "cosine to 0": (("schedule", of(Cosine, step_size=step_size(1), steps=updates(1.0))),),
-        "batch 1": (("learner.batch_size", 1),),
+        "batch x 1/16": (batch_size(1 / 16),),
         "deterministic expert": (("stochastic", False),),
     }
     for training, changes in trainings.items():

@@ -1,7 +1,8 @@
 """What an intervention is: changes of a base experiment, written as data relative to that base.
 
-A catalogue serves base experiments of any size, so lengths and step sizes in it are multiples of the base's own: `Times`
-a number, `Layers` of so many widths, a schedule or an average `Of` such numbers. `apply` turns them into an experiment.
+A catalogue serves base experiments of any size, so lengths and step sizes in it are multiples of the base's own:
+`Times` a number, `Layers` of so many widths, a schedule or an average `Of` such numbers. `apply` turns them into an
+experiment.
 """
 
 from __future__ import annotations

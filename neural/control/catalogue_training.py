@@ -262,8 +262,9 @@ def optimisation() -> list[Intervention]:
     return out
 
 
-_BATCHES = (1, 2, 4, 8, 32, 64, 128, 256)
-_BASE_BATCH = 16.0
+def batch_size(factor: float) -> tuple[str, Times]:
+    """The change to that many times the base's batch size."""
+    return "learner.batch_size", Times(factor, "learner.batch_size")
 
 
 def batch() -> list[Intervention]:
@@ -273,28 +274,20 @@ def batch() -> list[Intervention]:
     root = "Root scaling, the rule of thumb for Adam."
     both = "With an average, linear scaling needs its rate scaled as well (A4)."
     out: list[Intervention] = []
-    for b in _BATCHES:
-        size, f = ("learner.batch_size", b), b / _BASE_BATCH
+    for f in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 2, 4, 8, 16):
+        name, size = f"batch x {words(f)}", batch_size(f)
         scaled = (size, ("schedule", constant(f)))
-        out.append(Intervention("batch", f"batch {b}", alone, ("N1", "N7"), (size,)))
+        out.append(Intervention("batch", name, alone, ("N1", "N7"), (size,)))
         if 1 / 8 <= f <= 8:
-            out.append(Intervention("batch", f"batch {b}, linear scaling", linear, ("N1",), scaled))
+            out.append(Intervention("batch", f"{name}, linear scaling", linear, ("N1",), scaled))
             average = of(EMA, gamma=average_rate(f))
-            name = f"batch {b}, linear scaling, average too"
-            out.append(Intervention("batch", name, both, ("N1", "N4"), scaled, average))
+            title = f"{name}, linear scaling, average too"
+            out.append(Intervention("batch", title, both, ("N1", "N4"), scaled, average))
         out.append(
-            Intervention("batch", f"batch {b}, root scaling", root, ("N1",), (size, ("schedule", constant(f**0.5))))
+            Intervention("batch", f"{name}, root scaling", root, ("N1",), (size, ("schedule", constant(f**0.5))))
         )
-    out.append(
-        Intervention(
-            "batch",
-            "batch 128, linear scaling after warm-up",
-            "The recipe for large batches (Goyal et al. 2017).",
-            ("N1", "N6"),
-            (
-                ("learner.batch_size", 128),
-                ("schedule", of(Warmup, schedule=constant(8), steps=updates(0.05))),
-            ),
-        )
-    )
+    warmed = ("schedule", of(Warmup, schedule=constant(8), steps=updates(0.05)))
+    large = "The recipe for large batches (Goyal et al. 2017)."
+    name = "batch x 8, linear scaling after warm-up"
+    out.append(Intervention("batch", name, large, ("N1", "N6"), (batch_size(8), warmed)))
     return out
