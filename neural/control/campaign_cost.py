@@ -100,9 +100,9 @@ _TRIALS = ((64, 16, 1), (256, 16, 1), (256, 128, 1), (256, 16, 10), (512, 32, 1)
 
 
 def calibrate(
-    tasks: Sequence[str], *, updates: int = 300, episodes: int = 8, progress: Callable[[int, int], None] | None = None
+    tasks: Sequence[str], *, updates: int = 300, episodes: int = 4, progress: Callable[[int, int], None] | None = None
 ) -> UnitCosts:
-    """Measure the unit costs here, in about ten seconds and a few more per task.
+    """Measure the unit costs here, in about twenty seconds and a few more per task.
 
     Args:
         tasks: gymnasium ids whose physics is timed, by the shipped expert, which keeps going.
@@ -123,7 +123,7 @@ def calibrate(
     for i, (task, expert) in enumerate(experts.items()):
         begun = time.process_time()
         steps = evaluate([expert], get_task(task), range(episodes), threads=1).lengths.sum()
-        speeds[task] = (time.process_time() - begun) / steps
+        speeds[task] = (time.process_time() - begun) / int(steps)
         sizes[task] = sum(w.size for w in expert.weights)
         report(i + 1, total)
     rows, seconds, starts = [], [], []
@@ -148,7 +148,7 @@ def _non_negative(rows: np.ndarray, seconds: np.ndarray) -> np.ndarray:
 
 
 def _time_updates(width: int, batch: int, averages: int, updates: int) -> tuple[int, float, float]:
-    """Number of weights, seconds to set a run up and compile it, seconds of an update (median of three; processor time)."""
+    """Number of weights; processor seconds to set a run up and compile it, and of an update (median of three)."""
     from gvatheory.averaging import EMA
     from gvatheory.schedules import Constant
 
