@@ -114,28 +114,34 @@ class CatalogueList:
 
 @dataclasses.dataclass(frozen=True)
 class CatalogueCost:
-    """Measure what runs cost here, and say what every preset's campaign would take at most."""
+    """Measure what runs cost here, and say what a campaign of every size would take at most."""
 
-    campaign: Campaign = dataclasses.field(default_factory=Campaign)
+    catalogue: str | None = None
+    """Which interventions; each preset's own if not given."""
+    tasks: tuple[str, ...] = ()
+    """gymnasium ids; the preset's if none is given."""
+    seeds: tuple[int, ...] = ()
+    """Seeds of the learner; the preset's if none is given."""
+    families: tuple[str, ...] = ()
+    """The interventions of these families alone."""
+    workers: int = os.cpu_count() or 1
+    """Runs at a time."""
 
     def run(self) -> int:
         from neural.control.campaign_cost import calibrate, campaign_cost
-        from neural.control.catalogue import presets
         from paper_figs.progress import stage_bars
 
-        plans = {
-            name: dataclasses.replace(self.campaign, preset=name).cells()[1]  # pyright: ignore[reportArgumentType]
-            for name in presets()
-        }
+        chosen = {name: getattr(self, name) for name in ("catalogue", "tasks", "seeds", "families", "workers")}
+        plans = {name: Campaign(preset=name, **chosen).cells()[1] for name in ("quick", "standard", "paper")}
         tasks = dict.fromkeys(cell.task for cells in plans.values() for cell in cells)
         with stage_bars() as report:
             units = calibrate(list(tasks), progress=lambda done, total: report("measuring", done, total))
         print(units)
         for name, cells in plans.items():
-            cores, clock = campaign_cost(cells, units, self.campaign.workers)
+            core, clock = campaign_cost(cells, units, self.workers)
             print(
-                f"{name:<9} {len(cells):>5} trainings, {cores / 3600:.3g} core hours: "
-                f"{clock / 3600:.3g} h with {self.campaign.workers} workers on as many cores"
+                f"{name:<9} {len(cells):>5} trainings, at most {core / 3600:.3g} core hours: "
+                f"{clock / 3600:.3g} h by {self.workers} workers with a core each"
             )
         return 0
 

@@ -1,4 +1,7 @@
-"""The `gva` command: check, sweep, expert, clone, figure, demo. Heavy imports wait until their command is chosen."""
+"""The `gva` command: check, sweep, expert, clone, catalogue, figure, demo.
+
+Heavy imports wait until their command is chosen.
+"""
 
 import dataclasses
 import functools
@@ -13,6 +16,7 @@ try:
     import tyro
     from rich.console import Console
 
+    from paper_figs.catalogue_commands import Catalogue
     from paper_figs.clone_commands import Clone
     from paper_figs.expert_commands import Expert
 except ImportError as e:  # pragma: no cover
@@ -159,7 +163,7 @@ class Sweep:
 class Figure:
     """Draw a figure as PDF and PNG."""
 
-    name: tyro.conf.Positional[Literal["cliff-phase", "scalar-gva", "cloning"]]
+    name: tyro.conf.Positional[Literal["cliff-phase", "scalar-gva", "cloning", "interventions"]]
     """Which one."""
     out: Path = Path("runs/figures")
     """Directory."""
@@ -168,7 +172,7 @@ class Figure:
     seed: int = 0
     """Seed of the simulated points."""
     data: Path = Path("runs/demo/clone/run.nc")
-    """Dataset of a cloning run, for `cloning`; the demo's unless given."""
+    """Dataset of a cloning run, for `cloning`, the demo's unless given; of a campaign, for `interventions`."""
 
     def run(self) -> int:
         from paper_figs import style
@@ -182,12 +186,14 @@ class Figure:
 
     def _draw(self) -> tuple[Any, str]:
         from neural.runs import load_dataset
-        from paper_figs import cliff_phase, cloning, scalar_gva
+        from paper_figs import cliff_phase, cloning, interventions, scalar_gva
 
         if self.name == "cliff-phase":
             module, dataset = cliff_phase, cliff_phase.data(self.preset, seed=self.seed)
         elif self.name == "scalar-gva":
             module, dataset = scalar_gva, scalar_gva.data(seed=self.seed)
+        elif self.name == "interventions":
+            module, dataset = interventions, interventions.data(self.data)
         else:
             module, dataset = cloning, load_dataset(self.data)
         return module.draw(dataset), module.caption(dataset)
@@ -217,6 +223,7 @@ Command = (
     | Annotated[Sweep, tyro.conf.subcommand("sweep")]
     | Annotated[Expert, tyro.conf.subcommand("expert")]
     | Annotated[Clone, tyro.conf.subcommand("clone")]
+    | Annotated[Catalogue, tyro.conf.subcommand("catalogue")]
     | Annotated[Figure, tyro.conf.subcommand("figure")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
 )

@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Literal
 
+from paper_figs.catalogue_commands import Campaign
+
 
 @dataclasses.dataclass(frozen=True)
 class Clone:
@@ -57,6 +59,8 @@ class Clone:
     """Episodes per policy."""
     seed: int = 0
     """Seed of the initial weights and of the batches."""
+    campaign: Campaign = dataclasses.field(default_factory=Campaign)
+    """Many experiments in place of one."""
 
     def experiment(self) -> Any:
         """The `CloningExperiment` these options describe; with the defaults, the demo's."""
@@ -74,6 +78,9 @@ class Clone:
         )
 
     def run(self) -> int:
+        if self.campaign.catalogue is not None:
+            self._require_defaults()
+            return self.campaign.run(self.out)
         from neural.control.experiment import run
         from neural.statistics import reward_spread
         from paper_figs.progress import stage_bars
@@ -87,3 +94,12 @@ class Clone:
             print(report_summary(reward_spread(dataset, windows=windows)))
         print(f"wrote {self.out / 'run.nc'}")
         return 0
+
+    def _require_defaults(self) -> None:
+        """A preset says what a campaign's experiments are: refuse options of a single one rather than ignore them."""
+        single = [field for field in dataclasses.fields(self) if field.name not in ("out", "campaign")]
+        given = [f"--{f.name.replace('_', '-')}" for f in single if getattr(self, f.name) != f.default]
+        if given:
+            raise ValueError(
+                f"catalogue {self.campaign.catalogue!r} takes its experiments from the preset, got {given}"
+            )

@@ -122,7 +122,7 @@ class Preset:
         experiment: the base experiment, whose reference average is an EMA; task and seed are replaced.
         selection: what is run unless another selection is named.
         tasks, seeds: likewise.
-        promise: what that takes; `gva catalogue cost` measures and says what it takes here.
+        promise: what that takes; `gva catalogue cost` measures it here.
     """
 
     name: str

@@ -18,9 +18,22 @@ from neural.control.catalogue_training import average_rate, batch_size, constant
 _DECAY = "A falling step size reduces variance as an average does: which leaves less spread, at which bias (A5, C.6)?"
 
 
+# In these a time is any positive number, while a base experiment counts updates.
+
+
+def exponential(step_size: float, decay: float, steps: int) -> Exponential:
+    """As `Exponential`: η_0 = step_size, decay times that after so many steps."""
+    return Exponential(step_size, decay, float(steps))
+
+
+def power_decay(step_size: float, exponent: float, time_scale: int) -> PowerDecay:
+    """As `PowerDecay`."""
+    return PowerDecay(step_size, exponent, float(time_scale))
+
+
 def inverse_time(step_size: float, time_scale: int) -> InverseTime:
     """η_t = c/(t0 + t) with η_0 = step_size and t0 = time_scale."""
-    return InverseTime(step_size * time_scale, time_scale)
+    return InverseTime(step_size * time_scale, float(time_scale))
 
 
 def _decays(peak: float) -> dict[str, Of]:
@@ -32,11 +45,11 @@ def _decays(peak: float) -> dict[str, Of]:
         "linear to 1/10": of(Linear, step_size=size, steps=whole, final=step_size(peak / 10)),
         "cosine to 0": of(Cosine, step_size=size, steps=whole),
         "cosine to 1/10": of(Cosine, step_size=size, steps=whole, final=step_size(peak / 10)),
-        "exponential to 1/10": of(Exponential, step_size=size, decay=0.1, steps=whole),
-        "exponential to 1/100": of(Exponential, step_size=size, decay=0.01, steps=whole),
+        "exponential to 1/10": of(exponential, step_size=size, decay=0.1, steps=whole),
+        "exponential to 1/100": of(exponential, step_size=size, decay=0.01, steps=whole),
     }
     named |= {
-        f"decay of power {p:g}": of(PowerDecay, step_size=size, exponent=p, time_scale=updates(0.05))
+        f"decay of power {p:g}": of(power_decay, step_size=size, exponent=p, time_scale=updates(0.05))
         for p in (0.25, 0.5, 0.75)
     }
     named["inverse time"] = of(inverse_time, step_size=size, time_scale=updates(0.05))
