@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from gvatheory import validation
 from neural.averages import rate_table
@@ -134,7 +135,8 @@ def calibrate(
         starts.append(started)
         report(len(tasks) + i + 1, total)
     fit = _non_negative(np.array(rows), np.array(seconds))
-    policy = _time_policies()
+    with threadpool_limits(1, user_api="blas"):  # waiting threads of BLAS would count as processor time
+        policy = _time_policies()
     report(total, total)
     physics = {task: max(speeds[task] - policy * sizes[task], 0.0) for task in speeds}
     return UnitCosts(float(np.median(starts)), *map(float, fit), physics, policy)
