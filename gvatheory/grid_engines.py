@@ -157,7 +157,7 @@ def _work(cells: list[int]) -> list[Block]:
     return [_single(index, _worker_job.plain(index)) for index in cells]
 
 
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1")
+ONE_THREAD: dict[str, str] = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"), "1")
 """Environment of a process that uses one thread for linear algebra and one for XLA."""
 
 

@@ -170,7 +170,8 @@ def run_campaign(
     report("cells", done, len(cells))
     with _backend(engine) as streams:
         # One cell at a time goes to a worker: the next one may take a hundred times as long.
-        parallel = joblib.Parallel(batch_size=1, return_as="generator_unordered" if streams else "list")
+        how: dict[str, Any] = {"batch_size": 1, "return_as": "generator_unordered" if streams else "list"}
+        parallel = joblib.Parallel(**how)
         calls = (joblib.delayed(_carry_out)(cell.experiment, out / cell.directory) for cell in pending)
         for _ in parallel(calls):
             done += 1

@@ -134,12 +134,12 @@ def calibrate(
         seconds.append(each)
         starts.append(started)
         report(len(tasks) + i + 1, total)
-    fit = _non_negative(np.array(rows), np.array(seconds))
+    update, weight, average, optimiser = _non_negative(np.array(rows), np.array(seconds)).tolist()
     with threadpool_limits(1, user_api="blas"):  # waiting threads of BLAS would count as processor time
         policy = _time_policies()
     report(total, total)
     physics = {task: max(speeds[task] - policy * sizes[task], 0.0) for task in speeds}
-    return UnitCosts(float(np.median(starts)), *map(float, fit), physics, policy)
+    return UnitCosts(float(np.median(starts)), update, weight, average, optimiser, physics, policy)
 
 
 def _non_negative(rows: np.ndarray, seconds: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 from gvatheory.averaging import EMA
 from gvatheory.schedules import Constant
@@ -133,7 +134,7 @@ class Preset:
     promise: str
 
 
-def _base(width: int, rate: float, **sizes: int) -> CloningExperiment:
+def _base(width: int, rate: float, **sizes: Any) -> CloningExperiment:
     return CloningExperiment(
         learner=Learner(hidden=(width,) * 3, batch_size=32),
         schedule=Constant(4e-3),
