@@ -14,14 +14,11 @@ class Campaign:
     """Options of `gva clone --catalogue`: which interventions, on what, how large and by what."""
 
     catalogue: str | None = None
-    """Run these interventions in place of a single experiment: all, a family, figure-2, smoke, or one by its name
-    (`gva catalogue list`)."""
+    """Interventions to run in place of one experiment: all, a family, figure-2, smoke, or one by its name."""
     preset: Literal["quick", "standard", "paper"] = "quick"
     """Size of the base experiment, and the selection, tasks and seeds that its promise is about."""
     tasks: tuple[str, ...] = ()
     """gymnasium ids; the preset's if none is given."""
-    seeds: tuple[int, ...] = ()
-    """Seeds of the learner; the preset's if none is given."""
     families: tuple[str, ...] = ()
     """Keep the interventions of these families alone."""
     engine: Literal["loky", "ray", "dask"] = "loky"
@@ -31,26 +28,24 @@ class Campaign:
     address: str | None = None
     """Of a running cluster; one is started here if not given."""
 
-    def cells(self) -> tuple[Any, Any]:
-        """The interventions chosen, and the cells of their campaign."""
+    def cells(self, seeds: tuple[int, ...]) -> tuple[Any, Any]:
+        """The interventions chosen, and the cells of their campaign; the preset's seeds if none is given."""
         from neural.control.campaign import plan
         from neural.control.catalogue import get_preset, select
 
         preset = get_preset(self.preset)
         interventions = select(self.catalogue or preset.selection, self.families)
-        return interventions, plan(
-            interventions, preset.experiment, self.tasks or preset.tasks, self.seeds or preset.seeds
-        )
+        return interventions, plan(interventions, preset.experiment, self.tasks or preset.tasks, seeds or preset.seeds)
 
-    def run(self, out: Path) -> int:
-        """Carry the campaign out in directory `out`, leaving campaign.nc there, and print its summary."""
+    def run(self, out: Path, seeds: tuple[int, ...]) -> int:
+        """Carry the campaign out, for these seeds or the preset's; leave campaign.nc in `out` and print its summary."""
         from neural.control.campaign import Engine, run_campaign
         from neural.control.campaign_dataset import gather
         from neural.runs import save_dataset
         from paper_figs.progress import stage_bars
 
         engine = Engine(self.engine, self.workers, self.address)
-        interventions, cells = self.cells()
+        interventions, cells = self.cells(seeds)
         with stage_bars() as report:
             run_campaign(cells, out, engine, progress=report)
             dataset = gather(interventions, cells, out, progress=lambda done, total: report("collecting", done, total))
@@ -131,8 +126,8 @@ class CatalogueCost:
         from neural.control.campaign_cost import calibrate, campaign_cost
         from paper_figs.progress import stage_bars
 
-        chosen = {name: getattr(self, name) for name in ("catalogue", "tasks", "seeds", "families", "workers")}
-        plans = {name: Campaign(preset=name, **chosen).cells()[1] for name in ("quick", "standard", "paper")}
+        chosen = {name: getattr(self, name) for name in ("catalogue", "tasks", "families", "workers")}
+        plans = {name: Campaign(preset=name, **chosen).cells(self.seeds)[1] for name in ("quick", "standard", "paper")}
         tasks = dict.fromkeys(cell.task for cells in plans.values() for cell in cells)
         with stage_bars() as report:
             units = calibrate(list(tasks), progress=lambda done, total: report("measuring", done, total))

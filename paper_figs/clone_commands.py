@@ -59,6 +59,8 @@ class Clone:
     """Episodes per policy."""
     seed: int = 0
     """Seed of the initial weights and of the batches."""
+    seeds: tuple[int, ...] = ()
+    """Several such seeds, for --catalogue; its preset's if none is given."""
     campaign: Campaign = dataclasses.field(default_factory=Campaign)
     """Many experiments in place of one."""
 
@@ -80,7 +82,9 @@ class Clone:
     def run(self) -> int:
         if self.campaign.catalogue is not None:
             self._require_defaults()
-            return self.campaign.run(self.out)
+            return self.campaign.run(self.out, self.seeds)
+        if self.seeds:
+            raise ValueError(f"seeds are for --catalogue, a single run has a --seed; got {list(self.seeds)}")
         from neural.control.experiment import run
         from neural.statistics import reward_spread
         from paper_figs.progress import stage_bars
@@ -97,7 +101,7 @@ class Clone:
 
     def _require_defaults(self) -> None:
         """A preset says what a campaign's experiments are: refuse options of a single one rather than ignore them."""
-        single = [field for field in dataclasses.fields(self) if field.name not in ("out", "campaign")]
+        single = [field for field in dataclasses.fields(self) if field.name not in ("out", "seeds", "campaign")]
         given = [f"--{f.name.replace('_', '-')}" for f in single if getattr(self, f.name) != f.default]
         if given:
             raise ValueError(
