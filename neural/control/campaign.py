@@ -91,6 +91,7 @@ def plan(
 
     Raises:
         ValueError: naming what is empty, repeated or invalid.
+        FileNotFoundError: if a task has no expert.
     """
     for name, values in (("interventions", [i.name for i in interventions]), ("tasks", tasks), ("seeds", seeds)):
         if not values or len(set(values)) < len(values):
@@ -98,13 +99,15 @@ def plan(
     cells = []
     for task in tasks:
         get_task(task)
+        expert = load_expert(task, base.expert)[0].fingerprint()[:8]
         for seed in seeds:
             own = dataclasses.replace(base, task=task, learner=dataclasses.replace(base.learner, seed=seed))
             trainings: dict[str, list[tuple[Intervention, CloningExperiment]]] = {}
             for intervention in interventions:
                 experiment = apply(intervention, own)
                 trainings.setdefault(training_fingerprint(experiment), []).append((intervention, experiment))
-            cells += [_cell(task, seed, key, members) for key, members in trainings.items()]
+            # Another expert under the same path is another run.
+            cells += [_cell(task, seed, f"{key}-{expert}", members) for key, members in trainings.items()]
     return sorted(cells, key=lambda cell: -len(cell.experiment.evaluate))
 
 
@@ -157,14 +160,11 @@ def run_campaign(
         progress: called with ("cells", done, total); with ray, which hands everything over at the end, only then.
 
     Raises:
-        FileNotFoundError: if a task has no expert.
         ValueError: if the engine's package is not installed.
         RuntimeError: if workers finished without leaving their files here.
     """
     out, engine = Path(out).absolute(), engine or Engine()
     report = progress or (lambda stage, done, total: None)
-    for task, expert in {(cell.task, cell.experiment.expert) for cell in cells}:
-        load_expert(task, expert)  # a missing one shows before any work
     pending = [cell for cell in cells if finished(cell, out) is None]
     done = len(cells) - len(pending)
     report("cells", done, len(cells))

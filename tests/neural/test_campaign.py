@@ -155,6 +155,14 @@ def test_a_run_serves_any_selection_of_its_averages(base, tmp_path) -> None:
     assert finished(planned(base, (BASE, other))[0], tmp_path / "out") is None
     run_campaign(alone, tmp_path / "fewer")
     assert finished(both[0], tmp_path / "fewer") is None
+    expert = standing_policy()
+    save_policy(str(base.expert), dataclasses.replace(expert, obs_mean=np.ones(17), obs_std=np.ones(17)))
+    assert finished(planned(base, (BASE, LONG))[0], tmp_path / "out") is None
+
+
+def test_a_missing_expert_shows_before_any_work(base) -> None:
+    with pytest.raises(FileNotFoundError, match="no policy file"):
+        planned(dataclasses.replace(base, expert="nowhere.safetensors"))
 
 
 @pytest.mark.slow
