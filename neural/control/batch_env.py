@@ -65,7 +65,7 @@ class BatchEnv:
         A row whose action holds a NaN is not stepped, and is bad; so is a row whose simulation MuJoCo gives up.
         """
         rows = np.asarray(rows, dtype=np.int32)
-        bad = np.isnan(actions).any(axis=1)
+        bad = np.asarray(np.isnan(actions).any(axis=1))
         self._ctrl[rows] = actions
         try:
             self.batch.step(np.sort(rows[~bad] if bad.any() else rows), nstep=self.task.frame_skip)
@@ -74,10 +74,10 @@ class BatchEnv:
         state = self._state(rows)
         # One look at all rows, and a closer one only if something is wrong with any of them.
         if self._warnings.any():
-            np.logical_or(bad, self._warnings[rows].any(axis=1), out=bad)
+            bad |= self._warnings[rows].any(axis=1)
         if not (np.isfinite(state["qpos"]).all() and np.isfinite(state["qvel"]).all()):
             finite = np.isfinite(state["qpos"]).all(axis=1) & np.isfinite(state["qvel"]).all(axis=1)
-            np.logical_or(bad, ~finite, out=bad)
+            bad |= ~finite
 
         position = self.task.position(state)
         velocity = (position - self._position[rows]) / self._dt
