@@ -163,7 +163,7 @@ class Sweep:
 class Figure:
     """Draw a figure as PDF and PNG."""
 
-    name: tyro.conf.Positional[Literal["cliff-phase", "scalar-gva", "cloning", "interventions"]]
+    name: tyro.conf.Positional[Literal["cliff-phase", "scalar-gva", "cloning", "interventions", "experts"]]
     """Which one."""
     out: Path = Path("runs/figures")
     """Directory."""
@@ -186,8 +186,11 @@ class Figure:
 
     def _draw(self) -> tuple[Any, str]:
         from neural.runs import load_dataset
-        from paper_figs import cliff_phase, cloning, interventions, scalar_gva
+        from paper_figs import cliff_phase, cloning, experts, interventions, scalar_gva
 
+        if self.name == "experts":
+            datasets = experts.data()
+            return experts.draw(datasets), experts.caption(datasets)
         if self.name == "cliff-phase":
             module, dataset = cliff_phase, cliff_phase.data(self.preset, seed=self.seed)
         elif self.name == "scalar-gva":

@@ -1,4 +1,4 @@
-"""The `gva expert` commands: train, select, show."""
+"""The `gva expert` commands: train, select, show, distribution."""
 
 import dataclasses
 from pathlib import Path
@@ -76,13 +76,63 @@ class ExpertShow:
 
 
 @dataclasses.dataclass(frozen=True)
+class ExpertDistribution:
+    """Measure the returns of an expert over 100 further initial conditions, for its mean and for drawn actions."""
+
+    task: str = "Walker2d-v4"
+    """gymnasium id."""
+    path: Path | None = None
+    """Policy file; the shipped expert if not given."""
+    out: Path | None = None
+    """Table to write (csv); TASK_returns.csv in runs/expert if not given."""
+    card: bool = False
+    """Put the summary into the policy file's card; the policy itself stays as it is."""
+    episodes: int = 100
+    """Initial conditions, seeds 100, 101, ..."""
+    noise_seed: int = 0
+    """Of the drawn actions."""
+
+    def run(self) -> int:
+        import json
+
+        from gvatheory import validation
+        from neural.control import distributions
+        from neural.control.experts import asset, load_expert, update_card
+        from neural.control.tasks import get_task
+        from paper_figs.progress import stage_bars
+
+        validation.integer("episodes", self.episodes, 1)
+        validation.integer("noise_seed", self.noise_seed, 0)
+        task = get_task(self.task)
+        policy, _ = load_expert(self.task, self.path)
+        first = distributions.DISTRIBUTION_SEEDS[0]
+        with stage_bars() as report:
+            measured = distributions.measure(
+                policy,
+                task,
+                range(first, first + self.episodes),
+                noise_seed=self.noise_seed,
+                progress=lambda done, total: report("rolling out", done, total),
+            )
+        out = self.out or Path("runs/expert") / f"{task.id.lower()}_returns.csv"
+        distributions.save(out, measured)
+        summary = distributions.describe(measured)
+        if self.card:
+            update_card(self.path or asset(task.id), {"distribution": summary})
+        print(json.dumps(summary, indent=1))
+        print(f"wrote {out}")
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Expert:
-    """Train, choose or look at an expert."""
+    """Train, choose, import or look at an expert."""
 
     action: (
         Annotated[ExpertTrain, tyro.conf.subcommand("train")]
         | Annotated[ExpertSelect, tyro.conf.subcommand("select")]
         | Annotated[ExpertShow, tyro.conf.subcommand("show")]
+        | Annotated[ExpertDistribution, tyro.conf.subcommand("distribution")]
     )
 
     def run(self) -> int:

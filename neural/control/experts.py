@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.resources
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,18 +98,39 @@ def select(
 def report_returns(policy: MLPPolicy, task: Task, seeds: Sequence[int] = REPORT_SEEDS) -> dict[str, Any]:
     """Deterministic returns over fixed initial conditions: mean, its 95 % bootstrap interval, spread, falls."""
     results = evaluate([policy], task, seeds)
-    returns = results.returns[0]
+    return {**summarise(results.returns[0], results.fallen[0]), "seeds": f"{min(seeds)}-{max(seeds)}"}
+
+
+def summarise(returns: np.ndarray, fallen: np.ndarray) -> dict[str, Any]:
+    """What a card says of E episodes: mean return, its 95 % bootstrap interval (10,000 resamples), spread, falls.
+
+    Args:
+        returns: (E,) undiscounted.
+        fallen: (E,) bool.
+    """
     resampled = np.random.default_rng(0).choice(returns, (10_000, len(returns))).mean(axis=1)
     low, high = np.percentile(resampled, [2.5, 97.5])
     return {
         "return_mean": round(float(returns.mean()), 1),
         "return_interval_95": [round(float(low), 1), round(float(high), 1)],
-        "return_std": round(float(returns.std(ddof=1)), 1),
+        "return_std": round(float(returns.std(ddof=1)), 1) if len(returns) > 1 else None,
         "return_min": round(float(returns.min()), 1),
         "episodes": len(returns),
-        "fallen": int(results.fallen.sum()),
-        "seeds": f"{min(seeds)}-{max(seeds)}",
+        "fallen": int(fallen.sum()),
     }
+
+
+def update_card(path: Path | str, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Put entries into the card of a policy file, leaving the policy as it is, and return the new card.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not a policy.
+    """
+    policy, card = load_policy(path)
+    card = {**card, **entries}
+    save_policy(path, policy, card)
+    return card
 
 
 def _write_curve(path: Path, cards: list[dict[str, Any]], returns: np.ndarray) -> None:

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from scipy import special
 
+from gvatheory import validation
 from neural.control.inference import columns, product, rows
 from neural.runs import atomic
 
@@ -40,6 +41,8 @@ class MLPPolicy:
         obs_mean, obs_std: (n_in,) normalisation ``(x - mean) / std`` of the observation, or None.
         log_std_head: ``(W, b)`` of the state-dependent log standard deviation of a stochastic policy (acting on the
             last hidden layer, before squashing), or None for a deterministic one.
+        action_scale: factor on the output, positive: the bound of the task's range where a squashed action stands for
+            a share of it.
 
     Raises:
         ValueError: naming the first array whose shape or content does not fit.
@@ -52,6 +55,7 @@ class MLPPolicy:
     obs_mean: np.ndarray | None = None
     obs_std: np.ndarray | None = None
     log_std_head: tuple[np.ndarray, np.ndarray] | None = None
+    action_scale: float = 1.0
 
     def __post_init__(self) -> None:
         if self.activation not in _ACTIVATIONS:
@@ -77,6 +81,7 @@ class MLPPolicy:
             _check_layer("log_std_head", w, b, self.weights[-1].shape[0])
             if w.shape[1] != self.action_size:
                 raise ValueError(f"log_std_head must have {self.action_size} outputs, got {w.shape[1]}")
+        validation.positive("action_scale", self.action_scale)
 
     @property
     def observation_size(self) -> int:
@@ -104,7 +109,8 @@ class MLPPolicy:
 
     def fingerprint(self) -> str:
         """SHA-256 of everything the policy computes with, as a hexadecimal string."""
-        digest = hashlib.sha256(f"{self.activation} {self.output}".encode())
+        scale = "" if self.action_scale == 1.0 else f" {self.action_scale!r}"
+        digest = hashlib.sha256(f"{self.activation} {self.output}{scale}".encode())
         for name, array in _tensors(self).items():
             digest.update(f"{name} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -220,7 +226,8 @@ def _activate(policy: MLPPolicy, x: np.ndarray) -> np.ndarray:
 
 
 def _squash(policy: MLPPolicy, u: np.ndarray) -> np.ndarray:
-    return np.tanh(u) if policy.output == "tanh" else u
+    u = np.tanh(u) if policy.output == "tanh" else u
+    return u if policy.action_scale == 1.0 else u * u.dtype.type(policy.action_scale)
 
 
 def _std(log_std: np.ndarray) -> np.ndarray:
@@ -252,6 +259,8 @@ def _tensors(policy: MLPPolicy) -> dict[str, np.ndarray]:
 def save_policy(path: Path | str, policy: MLPPolicy, card: dict[str, Any] | None = None) -> None:
     """Write a policy as safetensors; `card` (JSON-able: how it came about) travels in the file's metadata."""
     meta = {"activation": policy.activation, "output": policy.output, "card": json.dumps(card or {}, sort_keys=True)}
+    if policy.action_scale != 1.0:
+        meta["action_scale"] = repr(policy.action_scale)
     with atomic(path) as part:
         save_file({k: np.ascontiguousarray(v) for k, v in _tensors(policy).items()}, part, metadata=meta)
 
@@ -272,9 +281,9 @@ def load_policy(path: Path | str) -> tuple[MLPPolicy, dict[str, Any]]:
             tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (safe_open is no mapping)
     except SafetensorError as e:
         raise ValueError(f"{path} is not a readable safetensors file: {e}") from e
-    return _from_tensors(tensors, meta.get("activation", "relu"), meta.get("output", "tanh"), str(path)), json.loads(
-        meta.get("card", "{}")
-    )
+    policy = _from_tensors(tensors, meta.get("activation", "relu"), meta.get("output", "tanh"), str(path))
+    policy = dataclasses.replace(policy, action_scale=float(meta.get("action_scale", "1.0")))
+    return policy, json.loads(meta.get("card", "{}"))
 
 
 def load_npz_policy(path: Path | str, activation: Activation, output: OutputMap, obs_eps: float = 0.0) -> MLPPolicy:
