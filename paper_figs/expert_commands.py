@@ -1,8 +1,8 @@
-"""The `gva expert` commands: train, select, show, distribution."""
+"""The `gva expert` commands: train, select, show, import, distribution."""
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -76,6 +76,54 @@ class ExpertShow:
 
 
 @dataclasses.dataclass(frozen=True)
+class ExpertImport:
+    """Make a policy trained elsewhere into a policy file with a card: a stable-baselines3 zip or a plain npz."""
+
+    file: tyro.conf.Positional[Path]
+    """The .zip (read with torch, never unpickled) or .npz (W0, b0, ... as x @ W + b)."""
+    task: str
+    """gymnasium id of the task it is to act on."""
+    out: Path
+    """Policy file to write (.safetensors)."""
+    activation: Literal["relu", "tanh", "silu"] | None = None
+    """Of the hidden layers; an npz needs it, a zip mostly says it itself."""
+    output: Literal["tanh", "identity"] | None = None
+    """Map of the last layer; an npz needs it."""
+    action_scale: float | None = None
+    """Factor on the output; unless given, the bound of the action range where tanh squashes it, else 1."""
+    normalisation: Path | None = None
+    """npz of obs_mean and obs_std or obs_var for a zip, since VecNormalize's own file is a pickle."""
+    obs_eps: float | None = None
+    """Added to obs_std, or to obs_var before its root is taken (1e-8 there unless given)."""
+    zero_pad: bool = False
+    """Take observation entries that the policy reads and the task lacks as zeros at the end."""
+    episodes: int = 20
+    """Initial conditions of the return on its card, seeds 0, 1, ..."""
+
+    def run(self) -> int:
+        import json
+
+        from gvatheory import validation
+        from neural.control.experts import report_returns
+        from neural.control.imports import ImportOptions, import_policy
+        from neural.control.policies import save_policy
+        from neural.control.tasks import get_task
+
+        validation.integer("episodes", self.episodes, 1)
+        if self.out.suffix != ".safetensors":
+            raise ValueError(f"out must end in .safetensors, got {self.out}")
+        task = get_task(self.task)
+        options = {field.name: getattr(self, field.name) for field in dataclasses.fields(ImportOptions)}
+        policy, origin = import_policy(self.file, task, ImportOptions(**options))
+        measured = report_returns(policy, task, range(self.episodes))
+        card = {"task": task.id, "algorithm": "imported", "source": origin, **measured}
+        save_policy(self.out, policy, card)
+        print(json.dumps(card, indent=1))
+        print(f"wrote {self.out}")
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
 class ExpertDistribution:
     """Measure the returns of an expert over 100 further initial conditions, for its mean and for drawn actions."""
 
@@ -132,6 +180,7 @@ class Expert:
         Annotated[ExpertTrain, tyro.conf.subcommand("train")]
         | Annotated[ExpertSelect, tyro.conf.subcommand("select")]
         | Annotated[ExpertShow, tyro.conf.subcommand("show")]
+        | Annotated[ExpertImport, tyro.conf.subcommand("import")]
         | Annotated[ExpertDistribution, tyro.conf.subcommand("distribution")]
     )
 

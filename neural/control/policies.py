@@ -20,7 +20,7 @@ from scipy import special
 
 from gvatheory import validation
 from neural.control.inference import columns, product, rows
-from neural.runs import atomic
+from neural.runs import atomic, load_arrays
 
 Activation = Literal["relu", "tanh", "silu"]
 OutputMap = Literal["tanh", "identity"]
@@ -291,8 +291,7 @@ def load_npz_policy(path: Path | str, activation: Activation, output: OutputMap,
 
     `obs_eps` is added to obs_std, as some training codes do.
     """
-    with np.load(path, allow_pickle=False) as z:
-        tensors = {k: z[k] for k in z.files}
+    tensors = load_arrays(path)
     if "obs_std" in tensors:
         tensors["obs_std"] = tensors["obs_std"] + obs_eps
     return _from_tensors(tensors, activation, output, str(path))
