@@ -9,7 +9,7 @@ import tyro
 
 @dataclasses.dataclass(frozen=True)
 class ExpertTrain:
-    """Train an expert by SAC (needs the experts extra): hours in the background."""
+    """Train an expert (needs the experts extra): hours in the background."""
 
     task: str = "Walker2d-v4"
     """gymnasium id."""
@@ -18,12 +18,15 @@ class ExpertTrain:
     seed: int = 0
     """Seed of the run."""
     out: Path = Path("runs/expert")
-    """Directory of the run; a training that was killed goes on where it stopped."""
+    """Directory of the run; a training that was killed goes on where it stopped, PPO's excepted."""
+    algorithm: Literal["sac", "tqc", "crossq", "td3", "ddpg", "ppo"] = "sac"
+    """Of sbx-rl; the shipped experts are SAC's."""
 
     def run(self) -> int:
         from neural.control.expert_training import ExpertTraining, train
 
-        train(ExpertTraining(task=self.task, steps=self.steps, seed=self.seed), self.out)
+        config = ExpertTraining(task=self.task, steps=self.steps, seed=self.seed, algorithm=self.algorithm)
+        train(config, self.out)
         print(f"checkpoints in {self.out / 'checkpoints'}; choose one: gva expert select --run {self.out}")
         return 0
 

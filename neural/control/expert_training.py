@@ -1,4 +1,4 @@
-"""Training of the experts: soft actor-critic (SAC, Haarnoja et al. 2018) by sbx-rl, with checkpoints of the actor.
+"""Training of the experts by sbx-rl, with checkpoints of the actor: SAC (Haarnoja et al. 2018) or another algorithm.
 
 Needs the `experts` extra. Checkpoints hold the actor alone, in the project's policy format; which of them becomes the
 expert is decided afterwards, by `neural.control.experts.select`, on episodes that the report does not reuse.
@@ -20,14 +20,23 @@ import numpy as np
 
 from gvatheory import validation
 from neural.control import training_state
-from neural.control.policies import MLPPolicy, save_policy
-from neural.control.tasks import get_task
+from neural.control.algorithms import (
+    ALGORITHMS,
+    Algorithm,
+    actor_to_policy,
+    actor_variables,
+    make_model,
+    resumable,
+    updates_per_block,
+)
+from neural.control.policies import save_policy
+from neural.control.tasks import action_bound, get_task
 from neural.runs import atomic, claim
 
 
 @dataclasses.dataclass(frozen=True)
 class ExpertTraining:
-    """One SAC run.
+    """One training run; what an option does not concern is said of it.
 
     Attributes:
         task: gymnasium id of the task.
@@ -35,12 +44,14 @@ class ExpertTraining:
         seed: seeds the environment, the networks and the replay sampling.
         learning_rate: of actor, critics and entropy coefficient.
         batch_size: transitions per gradient step.
-        update_every: environment steps between blocks of as many gradient steps (update-to-data ratio 1).
-        layer_norm: layer normalisation in the critics.
-        policy_delay: critic updates per update of actor and entropy coefficient.
-        learning_starts: steps of random actions at the start.
+        update_every: environment steps between blocks of as many gradient steps (update-to-data ratio 1); not PPO's,
+            which learns from `algorithms.PPO_ROLLOUT` steps at a time and runs to a multiple of them.
+        layer_norm: layer normalisation in the critics; not those of CrossQ and PPO.
+        policy_delay: critic updates per update of actor and entropy coefficient; not of DDPG and PPO.
+        learning_starts: steps of random actions at the start; none in PPO.
         ema_updates: time constant, in gradient steps, of the moving average of the actor kept beside it.
         checkpoint_every: environment steps between checkpoints.
+        algorithm: one of `algorithms.ALGORITHMS`; the shipped experts are SAC's.
     """
 
     task: str = "Walker2d-v4"
@@ -54,6 +65,7 @@ class ExpertTraining:
     learning_starts: int = 10_000
     ema_updates: int = 10_000
     checkpoint_every: int = 10_000
+    algorithm: Algorithm = "sac"
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "update_every", "policy_delay", "checkpoint_every"):
@@ -61,62 +73,37 @@ class ExpertTraining:
         for name in ("seed", "learning_starts"):
             validation.integer(name, getattr(self, name), 0)
         validation.real("learning_rate", self.learning_rate, 0.0, 1.0, open_low=True, open_high=True)
+        if self.algorithm not in ALGORITHMS:
+            raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {self.algorithm!r}")
         validation.integer("ema_updates", self.ema_updates, self.update_every)
 
 
-def actor_to_policy(params: Any) -> MLPPolicy:
-    """The project's policy from the parameters of sbx's squashed Gaussian actor (mean head, then log-std head)."""
-    layers = params["params"]
-    depth = len(layers) - 1  # the last Dense is the log-std head
-    arrays = [
-        (np.asarray(layers[f"Dense_{i}"]["kernel"]), np.asarray(layers[f"Dense_{i}"]["bias"])) for i in range(depth + 1)
-    ]
-    return MLPPolicy(
-        weights=tuple(w for w, _ in arrays[:depth]),
-        biases=tuple(b for _, b in arrays[:depth]),
-        activation="relu",
-        output="tanh",
-        log_std_head=arrays[depth],
-    )
-
-
 def train(config: ExpertTraining, out: Path | str) -> Path:
-    """Run SAC and leave in `out`: config.json, episodes.csv, checkpoints/{raw,ema}_STEP.safetensors.
+    """Train, and leave in `out`: config.json, episodes.csv, checkpoints/{raw,ema}_STEP.safetensors.
 
-    A run that was killed goes on from its last checkpoint when called again, to the same files bit for bit. Its state,
-    in `out`/state, takes 16 bytes per observation entry and step, and is removed at the end.
+    A run that was killed goes on from its last checkpoint when called again, to the same files bit for bit, unless it
+    is PPO's. Its state, in `out`/state, takes 16 bytes per observation entry and step, and is removed at the end.
 
     Raises:
-        FileExistsError: if `out` holds another run, or this one complete.
+        FileExistsError: if `out` holds another run, this one complete, or an interrupted one that cannot go on.
         ValueError: if the task is not one of the project's, or the stored state is damaged.
         ImportError: if the `experts` extra is not installed.
     """
     out = Path(out)
-    get_task(config.task)  # a task without a rollout engine could not be chosen from later
+    scale = action_bound(get_task(config.task))  # a task without a rollout engine could not be chosen from later
     import gymnasium
-
-    sbx: Any = importlib.import_module("sbx")  # by name: the extra may be absent
 
     versions = {p: importlib.metadata.version(p) for p in ("sbx-rl", "jax", "mujoco", "gymnasium", "numpy")}
     known = claim(out, {"config": dataclasses.asdict(config), "versions": versions})
     if known and (out / "complete").exists():
         raise FileExistsError(f"{out} already holds this training run, complete; choose another directory")
+    if known and not resumable(config.algorithm):
+        raise FileExistsError(f"{out} holds an interrupted run of {config.algorithm}, which cannot go on; remove it")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the -v4 tasks are the paper's
         env = gymnasium.make(config.task)
-    model = sbx.SAC(
-        "MlpPolicy",
-        env,
-        learning_rate=config.learning_rate,
-        batch_size=config.batch_size,
-        train_freq=config.update_every,
-        gradient_steps=config.update_every,
-        learning_starts=config.learning_starts,
-        policy_delay=config.policy_delay,
-        policy_kwargs={"layer_norm": config.layer_norm},
-        seed=config.seed,
-    )
-    recorder = _recorder(config, out)
+    model = make_model(config, env)
+    recorder = _recorder(config, out, scale)
     restored = training_state.restore(out / "state", model)
     if restored is not None:
         recorder.resume(*restored)
@@ -128,7 +115,7 @@ def train(config: ExpertTraining, out: Path | str) -> Path:
     return out
 
 
-def _recorder(config: ExpertTraining, out: Path) -> Any:
+def _recorder(config: ExpertTraining, out: Path, scale: float) -> Any:
     """The callback that writes episodes and checkpoints and keeps the moving average of the actor."""
     import jax
 
@@ -150,7 +137,7 @@ def _recorder(config: ExpertTraining, out: Path) -> Any:
 
         def _on_training_start(self) -> None:
             self.started, self.begun = time.monotonic(), self.num_timesteps
-            params = self.model.policy.actor_state.params
+            params = actor_variables(self.model)
             leaves = jax.tree.map(np.array, params) if self.ema is None else self.ema
             self.ema = jax.tree.unflatten(jax.tree.structure(params), jax.tree.leaves(leaves))
 
@@ -160,10 +147,8 @@ def _recorder(config: ExpertTraining, out: Path) -> Any:
                 arrays = {f"ema/{i}": leaf for i, leaf in enumerate(jax.tree.leaves(self.ema))}
                 note = {"episodes": self.episodes, "next_checkpoint": self.next_checkpoint}
                 training_state.save(out / "state", self.model, arrays, note)
-            rate = config.update_every / config.ema_updates
-            self.ema = jax.tree.map(
-                lambda e, p: e + rate * (np.asarray(p) - e), self.ema, self.model.policy.actor_state.params
-            )
+            rate = min(updates_per_block(config) / config.ema_updates, 1.0)
+            self.ema = jax.tree.map(lambda e, p: e + rate * (np.asarray(p) - e), self.ema, actor_variables(self.model))
 
         def _on_step(self) -> bool:
             for info in self.locals["infos"]:
@@ -173,17 +158,16 @@ def _recorder(config: ExpertTraining, out: Path) -> Any:
             if self.num_timesteps >= self.next_checkpoint:
                 self.next_checkpoint += config.checkpoint_every
                 self.checkpoint()
-                self.pending = True
+                self.pending = resumable(config.algorithm)
             return True
 
         def checkpoint(self) -> None:
             with atomic(out / "episodes.csv") as part, part.open("w", newline="") as file:
                 csv.writer(file).writerows([["step", "return", "length"], *self.episodes])
-            for kind, params in (("raw", self.model.policy.actor_state.params), ("ema", self.ema)):
+            for kind, variables in (("raw", actor_variables(self.model)), ("ema", self.ema)):
                 card = {"step": self.num_timesteps, "kind": kind, "config": dataclasses.asdict(config)}
-                save_policy(
-                    out / "checkpoints" / f"{kind}_{self.num_timesteps:08d}.safetensors", actor_to_policy(params), card
-                )
+                policy = actor_to_policy(variables, config.algorithm, scale)
+                save_policy(out / "checkpoints" / f"{kind}_{self.num_timesteps:08d}.safetensors", policy, card)
             recent = [float(episode[1]) for episode in self.episodes[-10:]]
             rate = (self.num_timesteps - self.begun) / (time.monotonic() - self.started)
             print(

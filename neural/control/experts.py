@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from neural.control.algorithms import title
 from neural.control.policies import MLPPolicy, load_policy, save_policy
 from neural.control.rollout import evaluate
 from neural.control.tasks import Task, get_task
@@ -79,10 +80,12 @@ def select(
     chosen = int(best[np.argmax(again)])
     report = report_returns(policies[chosen], task)
     trained = max(card["step"] for _, card in candidates)
+    algorithm = origin["config"].get("algorithm", "sac")
     settings = f"--task {task.id} --steps {trained} --seed {origin['config']['seed']}"
+    settings += "" if algorithm == "sac" else f" --algorithm {algorithm}"
     card = {
         "task": task.id,
-        "algorithm": "SAC (sbx-rl)",
+        "algorithm": title(algorithm),
         "checkpoint": {name: candidates[chosen][1][name] for name in ("kind", "step")},
         "steps_trained": trained,
         "training": origin,

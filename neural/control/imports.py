@@ -25,7 +25,7 @@ import numpy as np
 
 from gvatheory import validation
 from neural.control.policies import Activation, MLPPolicy, OutputMap, load_npz_policy
-from neural.control.tasks import Task
+from neural.control.tasks import Task, action_bound
 from neural.runs import load_arrays
 
 VEC_NORMALIZE_EPSILON = 1e-8
@@ -93,7 +93,7 @@ def import_policy(
     policy = _from_zip(path, options) if path.suffix == ".zip" else _from_npz(path, options)
     scale = options.action_scale
     if scale is None:
-        scale = _bound(task) if policy.output == "tanh" else 1.0
+        scale = action_bound(task) if policy.output == "tanh" else 1.0
     policy = dataclasses.replace(policy, action_scale=float(scale))
     padded = max(policy.observation_size - task.observation_size, 0) if options.zero_pad else 0
     if padded:
@@ -122,15 +122,6 @@ def import_policy(
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _bound(task: Task) -> float:
-    """The bound b of an action range [-b, b]."""
-    bound = float(task.action_high[0])
-    if not (np.all(task.action_high == bound) and np.all(task.action_low == -bound)):
-        raise ValueError(f"{task.id} has no symmetric action range; give action_scale")
-    # Through the shortest decimal: 0.4 rather than the float32 nearest to it, which float32 arithmetic rounds alike.
-    return float(str(task.action_high[0]))
 
 
 def _from_npz(path: Path, options: ImportOptions) -> MLPPolicy:

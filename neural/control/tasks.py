@@ -81,6 +81,18 @@ def get_task(name: str) -> Task:
     return _TASKS[name]
 
 
+def action_bound(task: Task) -> float:
+    """The bound b of a task's action range [-b, b].
+
+    Raises:
+        ValueError: if the range is not symmetric and the same for every entry.
+    """
+    low, high = task.action_low, task.action_high
+    if not (np.all(high == high[0]) and np.all(low == -high[0])):
+        raise ValueError(f"{task.id} must have one symmetric action range, has {low} to {high}")
+    return float(str(high[0]))  # 0.4, not the float32 nearest to it
+
+
 def _planar_position(state: State) -> np.ndarray:
     return state["qpos"][:, 0]
 

@@ -1,4 +1,4 @@
-"""The whole state of an SAC run on disk, so that a run killed at any moment goes on to the same end, bit for bit.
+"""The whole state of an off-policy run on disk, so that one killed at any moment goes on to the same end, bit for bit.
 
 Kept are the networks and their optimisers, every random generator, the replay buffer, and the environment in the middle
 of its episode. The buffer is written in segments, each transition once; a segment is only believed up to the number of
@@ -27,7 +27,7 @@ def save(directory: Path, model: Any, extra: Mapping[str, np.ndarray], note: Map
 
     Args:
         directory: of the state; holds state.npz and replay_START_STOP.npz.
-        model: sbx SAC on one gymnasium MuJoCo environment.
+        model: of one of the off-policy `algorithms`, on one gymnasium MuJoCo environment.
         extra: further arrays of the caller.
         note: further JSON values of the caller.
     """
@@ -114,8 +114,9 @@ def _owner(model: Any, name: str) -> tuple[Any, str]:
 
 
 def _trees(model: Any) -> dict[str, Any]:
-    names = ("actor_state", "qf_state", "policy_key", "noise_key", "ent_coef_state", "key")
-    return {name: getattr(*_owner(model, name)) for name in names}
+    # TQC has two critics apart; TD3 and DDPG have no entropy coefficient.
+    names = ("actor_state", "qf_state", "qf1_state", "qf2_state", "policy_key", "noise_key", "ent_coef_state", "key")
+    return {name: getattr(*_owner(model, name)) for name in names if hasattr(*_owner(model, name))}
 
 
 def _segments(directory: Path) -> list[tuple[int, int, Path]]:

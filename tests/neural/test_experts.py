@@ -3,12 +3,14 @@
 import csv
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
-from neural.control import experts, training_state
-from neural.control.expert_training import ExpertTraining, actor_to_policy, train
+from neural.control import algorithms, expert_training, experts, training_state
+from neural.control.algorithms import ALGORITHMS, actor_to_policy
+from neural.control.expert_training import ExpertTraining, train
 from neural.control.policies import MLPPolicy, load_policy, save_policy
 from neural.control.rollout import evaluate
 from neural.control.tasks import get_task
@@ -93,6 +95,7 @@ def test_actor_parameters_become_a_policy() -> None:
         ({"steps": 0}, "steps must be an integer at least 1, got 0"),
         ({"learning_rate": 2.0}, r"learning_rate must be a number in \(0, 1\), got 2.0"),
         ({"ema_updates": 3}, "ema_updates must be an integer at least 32, got 3"),
+        ({"algorithm": "trpo"}, "algorithm must be one of sac, tqc, crossq, td3, ddpg, ppo, got 'trpo'"),
     ],
 )
 def test_bad_training_settings_are_named(change, message) -> None:
@@ -116,16 +119,60 @@ def test_training_leaves_checkpoints_that_can_be_chosen_from(tmp_path) -> None:
         train(dataclasses.replace(config, seed=1), tmp_path / "run")
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_checkpoint_acts_as_the_actor_it_was_taken_from(algorithm, tmp_path, monkeypatch) -> None:
+    pytest.importorskip("sbx")
+    models: list[Any] = []
+
+    def kept(*arguments) -> Any:
+        models.append(algorithms.make_model(*arguments))
+        return models[-1]
+
+    monkeypatch.setattr(expert_training, "make_model", kept)
+    config = ExpertTraining(
+        task="Humanoid-v4", algorithm=algorithm, steps=2100, learning_starts=200, checkpoint_every=4000, batch_size=64
+    )
+    train(config, tmp_path / "run")
+    last = models[0].num_timesteps
+    policy, card = load_policy(tmp_path / "run" / "checkpoints" / f"raw_{last:08d}.safetensors")
+    assert card["config"]["algorithm"] == algorithm
+    x = np.random.default_rng(0).normal(size=(6, 376)).astype(np.float32)
+    expected, _ = models[0].predict(x, deterministic=True)
+    np.testing.assert_allclose(np.clip(policy(x), -0.4, 0.4), expected, rtol=2e-3, atol=2e-4)
+    assert np.ptp(expected) > 0.05
+    assert policy.stochastic == (algorithm not in ("td3", "ddpg"))
+    if policy.stochastic:  # the spread of drawn actions, before they are clipped
+        drawn = np.stack([models[0].policy._predict(x[:1], deterministic=False) for _ in range(2000)])[:, 0]
+        variance = drawn.var(axis=0).sum() * policy.action_scale**2
+        assert policy.action_variance(x[:1]).sum() == pytest.approx(variance, rel=0.2)  # over six standard errors
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_of_ppo_that_was_killed_is_refused(tmp_path) -> None:
+    pytest.importorskip("sbx")
+    config = ExpertTraining(task="Hopper-v4", algorithm="ppo", steps=2048, batch_size=512)
+    train(config, tmp_path / "run")
+    (tmp_path / "run" / "complete").unlink()
+    with pytest.raises(FileExistsError, match="interrupted run of ppo, which cannot go on"):
+        train(config, tmp_path / "run")
+
+
 class Killed(Exception):
     """Stands for the end of the process."""
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("task", ["Humanoid-v4", "Hopper-v4"])
-def test_training_that_was_killed_goes_on_to_the_same_end(task, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("task", "algorithm"), [("Humanoid-v4", "sac"), *(("Hopper-v4", name) for name in ALGORITHMS if name != "ppo")]
+)
+def test_training_that_was_killed_goes_on_to_the_same_end(task, algorithm, tmp_path, monkeypatch) -> None:
     pytest.importorskip("sbx")
-    config = ExpertTraining(task=task, steps=900, learning_starts=200, checkpoint_every=200, batch_size=16)
+    short: Any = {"steps": 900, "learning_starts": 200, "checkpoint_every": 200, "batch_size": 16}
+    config = ExpertTraining(task=task, algorithm=algorithm, **short)
     train(config, tmp_path / "whole")
     save = training_state.save
     for fatal in (2, 3):  # the third state is written but not followed by a step; then the fourth is cut off half-way
