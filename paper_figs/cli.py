@@ -1,4 +1,4 @@
-"""The `gva` command: check, sweep, expert, clone, catalogue, figure, demo.
+"""The `gva` command: check, sweep, expert, demos, clone, catalogue, figure, demo.
 
 Heavy imports wait until their command is chosen.
 """
@@ -18,6 +18,7 @@ try:
 
     from paper_figs.catalogue_commands import Catalogue
     from paper_figs.clone_commands import Clone
+    from paper_figs.demonstration_commands import Demonstrations
     from paper_figs.expert_commands import Expert
 except ImportError as e:  # pragma: no cover
     raise SystemExit(f"gva needs the cli extra ({e.name} is missing): pip install 'gvatheory[cli]'") from e
@@ -225,6 +226,7 @@ Command = (
     Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Sweep, tyro.conf.subcommand("sweep")]
     | Annotated[Expert, tyro.conf.subcommand("expert")]
+    | Annotated[Demonstrations, tyro.conf.subcommand("demos")]
     | Annotated[Clone, tyro.conf.subcommand("clone")]
     | Annotated[Catalogue, tyro.conf.subcommand("catalogue")]
     | Annotated[Figure, tyro.conf.subcommand("figure")]
