@@ -1,4 +1,4 @@
-"""The `gva expert` commands: train, select, show, import, distribution."""
+"""The `gva expert` commands: train, select, show, table, import, distribution."""
 
 import dataclasses
 from pathlib import Path
@@ -75,6 +75,17 @@ class ExpertShow:
         policy, card = load_expert(self.task, self.path)
         measured = report_returns(policy, task, range(self.episodes))
         print(json.dumps({"card": card, "measured now": measured}, indent=1))
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpertTable:
+    """Print the table of the shipped experts, from their cards."""
+
+    def run(self) -> int:
+        from paper_figs.expert_table import expert_table
+
+        print(expert_table())
         return 0
 
 
@@ -183,6 +194,7 @@ class Expert:
         Annotated[ExpertTrain, tyro.conf.subcommand("train")]
         | Annotated[ExpertSelect, tyro.conf.subcommand("select")]
         | Annotated[ExpertShow, tyro.conf.subcommand("show")]
+        | Annotated[ExpertTable, tyro.conf.subcommand("table")]
         | Annotated[ExpertImport, tyro.conf.subcommand("import")]
         | Annotated[ExpertDistribution, tyro.conf.subcommand("distribution")]
     )

@@ -1,11 +1,13 @@
 """The figure of the experts: it shows what ships, every episode of it."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neural.control.experts import load_expert
 from paper_figs import experts, style
+from paper_figs.expert_table import expert_table
 
 
 def drawn(axes: Any, marker: str) -> list[list[float]]:
@@ -32,6 +34,17 @@ def test_the_figure_shows_every_checkpoint_and_every_episode(tmp_path) -> None:
         _, card = load_expert(task)
         assert drawn(curve, "D") == [[card["checkpoint"]["step"] / 1e6, card["return_mean"]]]
     assert all(path.stat().st_size > 10_000 for path in style.save(figure, tmp_path / "experts"))
+
+
+def test_the_page_has_the_table_that_the_cards_give() -> None:
+    table = expert_table()
+    page = (Path(__file__).parents[2] / "docs" / "experts.md").read_text(encoding="utf-8")
+    assert table in page
+    assert len(table.splitlines()) == 12
+    _, card = load_expert("Ant-v4")
+    drawn = card["distribution"]["stochastic"]
+    assert f"| {drawn['fallen']} of 100 |" in table
+    assert f"| {drawn['return_mean']:,.0f} [" in table
 
 
 def test_the_caption_says_how_many_episodes_and_which() -> None:
