@@ -148,7 +148,7 @@ class ExpertDistribution:
     out: Path | None = None
     """Table to write (csv); TASK_returns.csv in runs/expert if not given."""
     card: bool = False
-    """Put the summary into the policy file's card; the policy itself stays as it is."""
+    """Put it, and the return over the 20 reported starts, into the policy file's card; the policy stays as it is."""
     episodes: int = 100
     """Initial conditions, seeds 100, 101, ..."""
     noise_seed: int = 0
@@ -159,7 +159,7 @@ class ExpertDistribution:
 
         from gvatheory import validation
         from neural.control import distributions
-        from neural.control.experts import asset, load_expert, update_card
+        from neural.control.experts import asset, load_expert, report_returns, update_card
         from neural.control.tasks import get_task
         from paper_figs.progress import stage_bars
 
@@ -180,7 +180,7 @@ class ExpertDistribution:
         distributions.save(out, measured)
         summary = distributions.describe(measured)
         if self.card:
-            update_card(self.path or asset(task.id), {"distribution": summary})
+            update_card(self.path or asset(task.id), {**report_returns(policy, task), "distribution": summary})
         print(json.dumps(summary, indent=1))
         print(f"wrote {out}")
         return 0

@@ -18,24 +18,19 @@ from neural.control.tasks import get_task
 TASK = get_task("Walker2d-v4")
 
 
-# Mean promised, and to what share it is repeated: another CPU rounds differently, the loop amplifies it, and an episode
-# that falls early costs a twentieth of the mean. Of the shipped experts only Ant's falls at all.
-PROMISES = {
-    "Walker2d-v4": (4500, 0.02),
-    "Hopper-v4": (3300, 0.02),
-    "HalfCheetah-v4": (9300, 0.02),
-    "Ant-v4": (4000, 0.1),
-    "Humanoid-v4": (5000, 0.02),
-}
+# Least mean promised. Another CPU rounds differently, the loop amplifies it, and an episode near a fall goes either way:
+# the mean of 20 is then as uncertain as its spread over the 100 episodes of the distribution says.
+PROMISES = {"Walker2d-v4": 4500, "Hopper-v4": 3300, "HalfCheetah-v4": 9300, "Ant-v4": 3500, "Humanoid-v4": 4000}
 
 
 @pytest.mark.parametrize("name", PROMISES)
 def test_the_shipped_expert_returns_what_its_card_says(name) -> None:
     policy, card = experts.load_expert(name)
     returns = evaluate([policy], get_task(name), experts.REPORT_SEEDS).returns[0]
-    promised, share = PROMISES[name]
-    assert returns.mean() >= promised
-    assert returns.mean() == pytest.approx(card["return_mean"], rel=share)
+    assert returns.mean() >= PROMISES[name]
+    spread = card["distribution"]["deterministic"]["return_std"]
+    assert returns.mean() == pytest.approx(card["return_mean"], rel=0.005, abs=5 * spread / np.sqrt(20))
+    assert card["episodes"] == 20
     assert card["steps_trained"] >= 500_000
     assert policy.log_std_head is not None
 
