@@ -18,8 +18,8 @@ from neural.control.tasks import get_task
 TASK = get_task("Walker2d-v4")
 
 
-# Least mean promised. Another CPU rounds differently, the loop amplifies it, and an episode near a fall goes either way:
-# the mean of 20 is then as uncertain as its spread over the 100 episodes of the distribution says.
+# Least mean promised. Another CPU rounds differently, the loop amplifies it, and an episode near a fall goes either
+# way: the mean of 20 is then as uncertain as its spread over the 100 episodes of the distribution says.
 PROMISES = {"Walker2d-v4": 4500, "Hopper-v4": 3300, "HalfCheetah-v4": 9300, "Ant-v4": 3500, "Humanoid-v4": 4000}
 
 
