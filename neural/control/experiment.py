@@ -203,7 +203,7 @@ def run(
 
     floor = 0.0
     if experiment.stochastic:
-        floor = float(expert.action_variance(test.observations).sum(axis=1).mean())
+        floor = float(expert.action_variance(test.observations, task.action_low, task.action_high).sum(axis=1).mean())
     dataset = _dataset(experiment, card, results, at, near, far, seeds)
     dataset["loss_floor"] = ((), floor, {"units": "action²", "long_name": "held-out variance of the expert's actions"})
     save_dataset(out / "run.nc", dataset)

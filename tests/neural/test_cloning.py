@@ -6,6 +6,7 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 import gvatheory as gva
 from neural import averages
@@ -227,6 +228,22 @@ def test_policies_survive_their_files(tmp_path) -> None:
         load_policy(tmp_path / "bad.safetensors")
     with pytest.raises(FileNotFoundError, match="no policy file"):
         load_policy(tmp_path / "none.safetensors")
+
+
+def test_variance_of_clipped_actions_is_that_of_a_censored_normal() -> None:
+    """Against Tobin's moments: with h and l the bounds in standard units, E u = Φ(l) l + φ(l) − φ(h) + (1 − Φ(h)) h."""
+    means = np.linspace(-3, 3, 61, dtype=np.float32)
+    head = (np.zeros((1, 61), np.float32), np.full(61, np.log(0.7), np.float32))
+    policy = MLPPolicy((np.zeros((1, 61), np.float32),), (means,), output="identity", log_std_head=head)
+    low, high = (-0.5 - means) / 0.7, (0.8 - means) / 0.7
+    inside = stats.norm.cdf(high) - stats.norm.cdf(low)
+    first = stats.norm.pdf(low) - stats.norm.pdf(high) + low * stats.norm.cdf(low) + high * stats.norm.sf(high)
+    second = inside + low * stats.norm.pdf(low) - high * stats.norm.pdf(high)
+    second += low**2 * stats.norm.cdf(low) + high**2 * stats.norm.sf(high)
+    expected = 0.49 * (second - first**2)
+    x = np.zeros((1, 1))
+    np.testing.assert_allclose(policy.action_variance(x, -0.5, 0.8)[0], expected, atol=1e-3 * 0.49)
+    np.testing.assert_allclose(policy.action_variance(x)[0], 0.49, rtol=1e-6)
 
 
 def test_imported_policies_are_normalised_and_checked(tmp_path) -> None:
