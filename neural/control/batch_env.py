@@ -102,12 +102,15 @@ class BatchEnv:
     def place(self, row: int, position: np.ndarray, velocity: np.ndarray, like: int) -> None:
         """Put a row into a state, all else of its simulation as in row `like`; `refresh` it before it is stepped."""
         self._qpos[row], self._qvel[row] = position, velocity
-        self._warm_start[row] = self._warm_start[like]
+        self._warm_start[row], self._ctrl[row] = self._warm_start[like], self._ctrl[like]
 
-    def refresh(self, rows: np.ndarray) -> np.ndarray:
-        """Compute what depends on the rows' present state, contact forces excepted; observations (n, obs)."""
+    def refresh(self, rows: np.ndarray, forces: bool = False) -> np.ndarray:
+        """Compute what depends on the rows' present state, contact forces only if asked for; observations (n, obs)."""
         rows = np.asarray(rows, dtype=np.int32)
-        self.batch.forward(np.sort(rows))
+        if forces and isinstance(self.batch, ContactBatch):
+            self.batch.forward(rows, forces=True)
+        else:
+            self.batch.forward(np.sort(rows))
         state = self._state(rows)
         self._position[rows] = self.task.position(state)
         return self.task.observation(state)

@@ -50,11 +50,13 @@ class ContactBatch:
             _mujoco.mj_resetData(self.model, self._data[row])
             self._copy_out(row)
 
-    def forward(self, rows: np.ndarray) -> None:
-        """Compute everything that depends on the rows' present state, contact forces excepted."""
+    def forward(self, rows: np.ndarray, forces: bool = False) -> None:
+        """Compute everything that depends on the rows' present state, contact forces only if asked for."""
         for row in rows:
             self._copy_in(row)
             _mujoco.mj_forward(self.model, self._data[row])
+            if forces:
+                _mujoco.mj_rnePostConstraint(self.model, self._data[row])
             self._copy_out(row)
 
     def step(self, rows: np.ndarray, nstep: int) -> None:
