@@ -1,7 +1,7 @@
 """How fast the states of two policies part from equal starts, and the rate at which they do.
 
-Neighbours whose actions differ by D part in a loop of largest exponent Λ after h steps by about D (e^{Λh} − 1)/(e^Λ − 1):
-exponentially if Λ > 0, linearly if Λ = 0, up to a bound if Λ < 0 (prediction N3). So the logarithm of the distance
+Neighbours whose actions differ by D are, in a loop of largest exponent Λ, about D (e^{Λh} − 1)/(e^Λ − 1) apart after h
+steps: exponentially if Λ > 0, linearly if Λ = 0, up to a bound if Λ < 0 (prediction N3). So the logarithm of the distance
 climbs at the rate Λ between its first steps, where the sum is short, and its ceiling, where the two have nothing left
 in common.
 """

@@ -160,7 +160,7 @@ def _segment(
 
 
 def _growth(ahead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Logarithms of growth (n, k), and orthonormal directions (n, k, free), of unit displacements carried to `ahead`."""
+    """Logarithms of the growth (n, k) of unit displacements carried to `ahead`, and orthonormal directions."""
     q, r = np.linalg.qr(np.swapaxes(ahead, 1, 2))
     lengths = np.abs(np.diagonal(r, axis1=1, axis2=2))
     if not lengths.all():
