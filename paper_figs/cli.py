@@ -17,6 +17,7 @@ try:
     from rich.console import Console
 
     from paper_figs.catalogue_commands import Catalogue
+    from paper_figs.behaviour_commands import Lyapunov
     from paper_figs.clone_commands import Clone
     from paper_figs.demonstration_commands import Demonstrations
     from paper_figs.expert_commands import Expert
@@ -229,6 +230,7 @@ Command = (
     | Annotated[Demonstrations, tyro.conf.subcommand("demos")]
     | Annotated[Clone, tyro.conf.subcommand("clone")]
     | Annotated[Catalogue, tyro.conf.subcommand("catalogue")]
+    | Annotated[Lyapunov, tyro.conf.subcommand("lyapunov")]
     | Annotated[Figure, tyro.conf.subcommand("figure")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
 )

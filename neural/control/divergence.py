@@ -1,9 +1,9 @@
 """How fast the states of two policies part from equal starts, and the rate at which they do.
 
-Neighbours whose actions differ by D are, in a loop of largest exponent Λ, about D (e^{Λh} − 1)/(e^Λ − 1) apart after h
-steps: exponentially if Λ > 0, linearly if Λ = 0, up to a bound if Λ < 0 (prediction N3). So the logarithm of the distance
-climbs at the rate Λ between its first steps, where the sum is short, and its ceiling, where the two have nothing left
-in common.
+In a loop of largest exponent Λ, neighbours whose actions differ by D are about D (e^{Λh} − 1)/(e^Λ − 1) apart after h
+steps: exponentially so if Λ > 0, linearly if Λ = 0, up to a bound if Λ < 0 (prediction N3). The logarithm of the
+distance thus climbs at the rate Λ between its first steps, where the sum is short, and its ceiling, where the two have
+nothing left in common.
 """
 
 from __future__ import annotations

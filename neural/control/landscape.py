@@ -1,15 +1,13 @@
 """Return and cloning loss around one policy: along stochastic gradients, random directions or the training path.
 
-The return can be jagged where the loss is smooth. How jagged is measured by the variation exponent H of profiles:
-E|J(x + h) - J(x)| ∝ h^H as h -> 0, H = 1 for a smooth profile and less for a rough one, whose graph then has the box
-dimension 2 - H (the madogram estimator; Gneiting, Ševčíková and Percival 2012, arXiv 1101.1444).
+The return can be jagged where the loss is smooth; `roughness` says how jagged.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -115,6 +113,23 @@ def path_direction(first: MLPPolicy, second: MLPPolicy) -> Direction:
     return weights, biases
 
 
+def orthogonal(first: Direction, second: Direction) -> Direction:
+    """The part of the second direction that is at right angles to the first, at the second's norm.
+
+    Raises:
+        ValueError: if the first is zero, or the second is parallel to it.
+    """
+    unit = scaled(first, 1.0)
+    along = sum(float(np.sum(u * v)) for a, b in zip(unit, second, strict=True) for u, v in zip(a, b, strict=True))
+    weights, biases = (
+        tuple(np.asarray(v, dtype=np.float64) - along * u for u, v in zip(a, b, strict=True))
+        for a, b in zip(unit, second, strict=True)
+    )
+    if norm((weights, biases)) < 1e-9 * norm(second):
+        raise ValueError("second must not be parallel to first")
+    return scaled((weights, biases), norm(second))
+
+
 def landscape(
     policy: MLPPolicy,
     directions: Sequence[Direction],
@@ -170,57 +185,76 @@ def landscape(
     )
 
 
-class Roughness(NamedTuple):
-    """Variation exponent H in (0, 1] with a bootstrap interval; the graph's box dimension is 2 - H."""
-
-    exponent: float
-    low: float
-    high: float
-
-    @property
-    def dimension(self) -> tuple[float, float, float]:
-        """Box dimension of the graph and its interval."""
-        return 2 - self.exponent, 2 - self.high, 2 - self.low
-
-
-def roughness(
-    profiles: np.ndarray,
+def lines(
+    centres: Mapping[str, tuple[MLPPolicy, Mapping[str, Direction]]],
+    scales: Sequence[float],
+    task: Task,
+    seeds: Sequence[int],
+    pairs: tuple[np.ndarray, np.ndarray],
     *,
-    lags: Sequence[int] = (1, 2, 4),
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> Roughness:
-    """Variation exponent of profiles sampled at equal distances: slope of log mean |J(x+h) - J(x)| against log h.
+    unit: float,
+    progress: Callable[[str, int, int], None] | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """One-dimensional landscapes around several centres, all directions at one length.
 
     Args:
-        profiles: (profiles, points): independent ones, e.g. one per direction; the bootstrap resamples them.
-        lags: distances h in grid steps, ascending, at least two, each below the number of points.
-        level: of the interval, in (0, 1).
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
+        centres: by name, a policy and its directions by name, the same names at every centre.
+        scales: ascending s, in units of `unit`.
+        unit: norm given to every direction, > 0.
+        progress: called with (centre, episodes done, episodes in all).
+        task, seeds, pairs: as in `landscape`.
+        options: further arguments of `landscape`.
+
+    Returns:
+        dims centre, direction, s0, episode: return, length, fallen; loss without episode.
 
     Raises:
-        ValueError: if the shapes do not fit, a value is not finite, or all profiles are constant.
+        ValueError: as `landscape`, or if centres differ in their directions' names.
     """
-    values = validation.array("profiles", profiles, 2)
-    validation.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
-    if values.ndim != 2 or len(lags) < 2 or np.any(np.diff(lags) <= 0) or lags[0] < 1 or lags[-1] >= values.shape[1]:
-        raise ValueError(f"need at least two ascending lags below the {values.shape[-1]} points, got {list(lags)}")
-    variations = np.stack([np.abs(values[:, lag:] - values[:, :-lag]).mean(axis=1) for lag in lags], axis=1)
-    if not variations.any(axis=0).all():
-        raise ValueError("profiles must vary: a constant one has no roughness")
-    chosen = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slopes = _slope(np.log(lags), np.log(variations[chosen].mean(axis=1)))
-    slopes = slopes[np.isfinite(slopes)]
-    low, high = np.quantile(slopes, [(1 - level) / 2, (1 + level) / 2])
-    return Roughness(float(_slope(np.log(lags), np.log(variations.mean(axis=0)))), float(low), float(high))
+    validation.positive("unit", unit)
+    names = [list(directions) for _, directions in centres.values()]
+    if not names or not names[0] or any(own != names[0] for own in names):
+        raise ValueError(f"centres must be one or more with the same directions each, got {names}")
+    total = len(scales) * len(seeds) * len(names[0])
+    found = []
+    for centre, (policy, directions) in centres.items():
+        row = []
+        for i, direction in enumerate(directions.values()):
+            before = i * len(scales) * len(seeds)
+            tell = None if progress is None else lambda n, _, c=centre, b=before: progress(c, b + n, total)
+            along = [scaled(direction, unit)]
+            row.append(landscape(policy, along, [scales], task, seeds, pairs, progress=tell, **options))
+        found.append(xr.concat(row, "direction", combine_attrs="drop"))
+    out = xr.concat(found, "centre", combine_attrs="drop").assign_coords(centre=list(centres), direction=names[0])
+    return out.assign_attrs(task=task.id, unit=unit)
 
 
-def _slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    centred = x - x.mean()
-    return y @ centred / (centred @ centred)
+def planes(
+    centres: Mapping[str, tuple[MLPPolicy, Mapping[str, Direction]]],
+    plane: tuple[str, str],
+    scales: Sequence[float],
+    task: Task,
+    seeds: Sequence[int],
+    pairs: tuple[np.ndarray, np.ndarray],
+    *,
+    unit: float,
+    progress: Callable[[str, int, int], None] | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Two-dimensional landscapes, the second of the two named directions turned to be orthogonal to the first.
+
+    Args as in `lines`; dims of the result: centre, s0, s1, episode.
+    """
+    validation.positive("unit", unit)
+    found = []
+    for centre, (policy, directions) in centres.items():
+        first = scaled(directions[plane[0]], unit)
+        both = [first, scaled(orthogonal(first, directions[plane[1]]), unit)]
+        tell = None if progress is None else lambda n, total, c=centre: progress(f"{c}, plane", n, total)
+        found.append(landscape(policy, both, [scales, scales], task, seeds, pairs, progress=tell, **options))
+    out = xr.concat(found, "centre", combine_attrs="drop").assign_coords(centre=list(centres))
+    return out.assign_attrs(task=task.id, unit=unit, plane=list(plane))
 
 
 def _params(policy: MLPPolicy) -> list[dict[str, jax.Array]]:

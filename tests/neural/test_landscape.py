@@ -1,4 +1,4 @@
-"""Landscapes: displacements, directions, the grid against single evaluations, and roughness of known processes."""
+"""Landscapes: displacements, directions, and grids against single evaluations."""
 
 import numpy as np
 import pytest
@@ -8,10 +8,12 @@ from neural.control.landscape import (
     displaced,
     gradient_directions,
     landscape,
+    lines,
     norm,
+    orthogonal,
     path_direction,
+    planes,
     random_directions,
-    roughness,
     scaled,
 )
 from neural.control.policies import MLPPolicy
@@ -92,38 +94,41 @@ def test_the_grid_is_what_single_evaluations_say() -> None:
     assert line["loss"].dims == ("s0",)
 
 
-@pytest.mark.parametrize("exponent", [0.3, 0.5, 0.8])
-def test_roughness_of_fractional_brownian_motion(exponent) -> None:
-    """Exact paths by the Cholesky root of ½(s^2H + t^2H - |t-s|^2H)."""
-    t = np.arange(1, 257) / 256
-    covariance = 0.5 * (t[:, None] ** (2 * exponent) + t ** (2 * exponent) - np.abs(t[:, None] - t) ** (2 * exponent))
-    root = np.linalg.cholesky(covariance)
-    rng = np.random.default_rng(0)
-    inside, width = 0, []
-    for trial in range(60):
-        found = roughness((root @ rng.standard_normal((256, 20))).T, resamples=300, seed=trial)
-        inside += found.low <= exponent <= found.high
-        width.append(found.exponent - exponent)
-    assert inside >= 46  # a 95 % interval of a bootstrap over 20 profiles; P(fewer | 0.9) < 1e-3
-    assert abs(np.mean(width)) < 0.02
+def test_lines_and_planes_are_single_landscapes_at_one_length(pairs) -> None:
+    centres = {}
+    for seed, name in enumerate(("raw", "EMA")):
+        policy = small_policy(seed)
+        along = random_directions(policy, 2, seed=seed)
+        centres[name] = policy, {"one": along[0], "two": along[1]}
+    scales, seen = [-1.0, 0.0, 2.0], set()
+    options = {"unit": 0.5, "max_steps": 8}
+    found = lines(centres, scales, TASK, [1, 2], pairs, progress=lambda *stage: seen.add(stage), **options)
+    assert found["return"].dims == ("centre", "direction", "s0", "episode")
+    assert found["loss"].dims == ("centre", "direction", "s0")
+    assert ("EMA", 12, 12) in seen
+    policy, directions = centres["EMA"]
+    alone = landscape(policy, [scaled(directions["two"], 0.5)], [scales], TASK, [1, 2], pairs, max_steps=8)
+    for name in ("return", "length", "fallen", "loss"):
+        np.testing.assert_array_equal(found[name].sel(centre="EMA", direction="two"), alone[name])
 
-
-def test_a_smooth_profile_has_exponent_one_and_the_lags_matter() -> None:
-    x = np.linspace(0, 1, 200)
-    smooth = np.stack([np.sin(3 * x + phase) for phase in range(5)])
-    found = roughness(smooth)
-    assert found.exponent == pytest.approx(1.0, abs=0.01)
-    assert found.dimension[0] == pytest.approx(1.0, abs=0.01)
-    steps = np.random.default_rng(0).standard_normal((5, 200))  # independent values: no growth with the lag
-    assert roughness(steps).exponent == pytest.approx(0.0, abs=0.1)
+    plane = planes(centres, ("one", "two"), scales, TASK, [1], pairs, **options)
+    assert plane["return"].dims == ("centre", "s0", "s1", "episode")
+    policy, directions = centres["raw"]
+    second = orthogonal(directions["one"], directions["two"])
+    inner = sum(np.sum(a * b) for a, b in zip(directions["one"][0], second[0], strict=True))
+    assert abs(inner) < 1e-12
+    assert norm(second) == pytest.approx(norm(directions["two"]))
+    point = displaced(policy, [scaled(directions["one"], 0.5), scaled(second, 0.5)], [-1.0, 2.0])
+    assert plane["loss"].values[0, 0, 2] == pytest.approx(loss_of(point, *pairs), rel=1e-5)
+    with pytest.raises(ValueError, match="parallel"):
+        orthogonal(directions["one"], scaled(directions["one"], 3.0))
+    with pytest.raises(ValueError, match="same directions"):
+        lines({**centres, "raw": (policy, {"one": directions["one"]})}, scales, TASK, [1], pairs, unit=1.0)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: roughness(np.zeros((3, 10))), "constant"),
-        (lambda: roughness(np.zeros((3, 4))), "lags"),
-        (lambda: roughness(np.ones(5)), "profiles|lags"),
         (lambda: displaced(small_policy(), [], [1.0]), "one scale per direction"),
         (lambda: landscape(small_policy(), [], [], TASK, [0], (np.zeros((1, 17)), np.zeros((1, 6)))), "one or two"),
     ],
