@@ -18,6 +18,7 @@ try:
 
     from paper_figs.catalogue_commands import Catalogue
     from paper_figs.behaviour_commands import Lyapunov
+    from paper_figs.behaviour_commands import Divergence, Landscape, Lyapunov, Video
     from paper_figs.clone_commands import Clone
     from paper_figs.demonstration_commands import Demonstrations
     from paper_figs.expert_commands import Expert
@@ -231,6 +232,9 @@ Command = (
     | Annotated[Clone, tyro.conf.subcommand("clone")]
     | Annotated[Catalogue, tyro.conf.subcommand("catalogue")]
     | Annotated[Lyapunov, tyro.conf.subcommand("lyapunov")]
+    | Annotated[Divergence, tyro.conf.subcommand("divergence")]
+    | Annotated[Landscape, tyro.conf.subcommand("landscape")]
+    | Annotated[Video, tyro.conf.subcommand("video")]
     | Annotated[Figure, tyro.conf.subcommand("figure")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
 )

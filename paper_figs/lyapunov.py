@@ -29,7 +29,7 @@ def caption(dataset: xr.Dataset) -> str:
     return (
         f"Lyapunov exponents of the closed loop on {dataset.attrs['task']}, per environment step. A: mean growth up to "
         f"a step, the largest {min(SHOWN, dataset.sizes['direction'])}. B: the spectrum. C: the largest by the size of "
-        f"the displacement; at the smallest and the largest sizes rounding and saturation show. Bands and bars: "
+        f"the displacement: where the points agree, it is small enough. Bands and bars: "
         f"{100 * dataset.attrs['level']:g} % intervals by the jackknife over {len(episodes)} episodes (seeds "
         f"{episodes[0]} to {episodes[-1]}; {lasting} lasted to the end). Largest: {largest:.4f} [{low:.4f}, "
         f"{high:.4f}] with displacements of {dataset.attrs['distance']:g}, renormalised every "

@@ -18,6 +18,7 @@ from gvatheory import validation
 from neural import jackknife
 from neural.control.closed_loop import ClosedLoop, symmetric_coordinates
 from neural.control.landscape import norm, path_direction
+from neural.control.lyapunov import NoSegment, lyapunov_spectrum
 from neural.control.policies import MLPPolicy
 from neural.control.tasks import Task
 from neural.statistics import Estimate
@@ -148,4 +149,42 @@ def divergence_dataset(
             "quantile": list(QUANTILES),
         },
         {"task": task.id, "level": level},
+    )
+
+
+def add_exponents(
+    dataset: xr.Dataset,
+    policies: Mapping[str, MLPPolicy],
+    task: Task,
+    *,
+    steps: int = 1000,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> xr.Dataset:
+    """The dataset with exponent, exponent_low and exponent_high: the largest of each pair's first policy.
+
+    From the dataset's first eight episodes; NaN for a policy that ends all of them too early for one.
+
+    Args:
+        dataset: made by `divergence_dataset`.
+        policies: by the names of its pairs.
+        task: the dataset's.
+        steps: environment steps per episode that count.
+        progress: called with (stage, steps done, steps in all).
+    """
+    level, rows = dataset.attrs["level"], []
+    for name in dataset["pair"].values:
+        tell = None if progress is None else lambda done, total, n=name: progress(f"{n}, exponent", done, total)
+        try:
+            spectrum = lyapunov_spectrum(
+                policies[str(name)], task, dataset["episode"].values[:8].tolist(), steps=steps, every=10, progress=tell
+            )
+        except NoSegment:
+            rows.append((np.nan, np.nan, np.nan))
+            continue
+        low, high = spectrum.interval(level)
+        rows.append((spectrum.exponents[0], low[0], high[0]))
+    unit = {"units": "1/environment step", "long_name": "largest Lyapunov exponent of the first policy"}
+    names = ("exponent", "exponent_low", "exponent_high")
+    return dataset.assign(
+        {name: ("pair", list(column), unit) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
     )

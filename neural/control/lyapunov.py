@@ -25,6 +25,10 @@ from neural.control.policies import MLPPolicy
 from neural.control.tasks import Task
 
 
+class NoSegment(ValueError):
+    """No episode lasted long enough for a growth to be measured."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class LyapunovSpectrum:
     """Exponents in natural logarithms per environment step, largest first up to sampling error.
@@ -106,7 +110,8 @@ def lyapunov_spectrum(
         progress: called with (steps done, steps in all).
 
     Raises:
-        ValueError: if an argument is out of range, the policy does not fit the task, or no episode lasts one segment.
+        ValueError: if an argument is out of range, the policy does not fit the task.
+        NoSegment: a ValueError too, if no episode lasts one segment.
         FloatingPointError: if a displacement vanishes in rounding, `size` being too small.
     """
     validation.integer("every", every, 1)
@@ -139,7 +144,7 @@ def lyapunov_spectrum(
         if progress is not None:
             progress((segment + 1) * every, segments * every)
     if np.isnan(growth[:, settling:]).all():
-        raise ValueError(f"no episode of {task.id} lasted {warm_up + (settling + 1) * every} steps")
+        raise NoSegment(f"no episode of {task.id} lasted {warm_up + (settling + 1) * every} steps")
     return LyapunovSpectrum(growth[:, settling:], every, size)
 
 

@@ -20,14 +20,14 @@ def fractional_brownian(exponent: float, count: int, rng: np.random.Generator) -
 @pytest.mark.parametrize("exponent", [0.3, 0.5, 0.8])
 @pytest.mark.parametrize(("profiles", "stretches"), [(10, 1), (1, 8), (3, 4)])
 def test_intervals_cover_the_exponent_of_fractional_brownian_motion(exponent, profiles, stretches) -> None:
-    rng, trials = np.random.default_rng(0), 200
+    rng, trials = np.random.default_rng(0), 100
     paths = fractional_brownian(exponent, trials * profiles, rng).reshape(trials, profiles, 1, POINTS)
     found = [roughness(own, stretches=stretches) for own in paths]
     for which in ("exponent", "exponent_by_squares"):
         estimates = [getattr(one, which) for one in found]
         inside = np.mean([e.low <= exponent <= e.high for e in estimates])
-        # Stretches of one path depend on each other if H > 3/4. √(0.95 · 0.05/200) = 1.5 %
-        assert (0.82 if exponent > 0.75 and stretches > 1 else 0.89) <= inside <= 0.99
+        # Stretches of one path depend on each other if H > 3/4. √(0.95 · 0.05/100) = 2.2 %
+        assert (0.78 if exponent > 0.75 and stretches > 1 else 0.87) <= inside <= 1.0
         assert abs(np.mean([e.value for e in estimates]) - exponent) < 0.02
     assert found[0].dimension.value == 2 - found[0].exponent.value
     assert np.isnan(found[0].expected.value)  # one episode says nothing of others

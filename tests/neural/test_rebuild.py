@@ -1,0 +1,125 @@
+"""A finished run brought back: its end, what comes after it, the neighbours and centres made from it, and refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import gvatheory as gva
+from neural.control.experiment import CloningExperiment, run
+from neural.control.landscape import norm, path_direction
+from neural.control.learner import Learner
+from neural.control.neighbourhood import Directions, neighbours, run_centres
+from neural.control.rebuild import parse_schedule, rebuild
+from neural.control.rollout import evaluate
+
+EXPERIMENT = CloningExperiment(
+    task="Hopper-v4",
+    episodes=2,
+    held_out=1,
+    learner=Learner(hidden=(8,), batch_size=4),
+    schedule=gva.Warmup(gva.Constant(1e-2), 20),
+    steps=30,
+    evaluate=("EMA 0.01",),
+    consecutive=2,
+    spaced=0,
+    rollouts=2,
+    rollout_steps=30,
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("run")
+    return directory, run(EXPERIMENT, directory)
+
+
+def test_the_end_is_that_of_the_run(finished) -> None:
+    directory, dataset = finished
+    again = rebuild(directory)
+    assert again.cloning.t == again.steps == 30
+    assert len(again.train.results.seeds) == 2
+    seeds = dataset["episode"].values.tolist()
+    results = evaluate([again.policy(), again.policy("EMA 0.01")], again.task, seeds, max_steps=30)
+    np.testing.assert_array_equal(results.returns, dataset["return"][-1])
+    x, u = again.held_out.observations, again.held_out.actions
+    losses = [np.mean(np.sum((again.policy(name)(x) - u) ** 2, axis=1)) for name in ("raw", "EMA 0.01")]
+    np.testing.assert_allclose(losses, dataset["loss"][-1], rtol=1e-4)
+    with pytest.raises(ValueError, match="updates must be an integer from 0 to 0, got 1"):
+        again.cloning.advance(1)
+
+
+def test_going_on_is_a_longer_run(finished, tmp_path) -> None:
+    directory, _ = finished
+    run(dataclasses.replace(EXPERIMENT, steps=33), tmp_path)
+    longer, went_on = rebuild(tmp_path), rebuild(directory, beyond=3)
+    pairs = neighbours(went_on, ["EMA 0.001"], 3, 1e-3)
+    for name in ("raw", "EMA 0.001"):
+        assert pairs[name][1].fingerprint() == longer.policy(name).fingerprint()
+        assert pairs[name][0].fingerprint() == rebuild(directory).policy(name).fingerprint()
+    near = pairs["raw, 0.001 of the step"]
+    assert near[0].weights[0].dtype == np.float64
+    step = norm(path_direction(*pairs["raw"]))
+    assert norm(path_direction(*near)) == pytest.approx(1e-3 * step, rel=1e-6)
+
+
+def test_centres_have_their_own_gradients_and_share_the_path(finished) -> None:
+    directory, _ = finished
+    again = rebuild(directory, beyond=4)
+    centres, length = run_centres(again, ["EMA 0.01"], Directions(2, 1, batch_size=4), 4)
+    whole = rebuild(directory, beyond=4)
+    before = whole.policy()
+    whole.cloning.advance(1)
+    assert length == norm(path_direction(before, whole.policy()))
+    (raw, along), (average, others) = centres["raw"], centres["EMA 0.01"]
+    assert list(along) == ["gradient 1", "gradient 2", "random 1", "path", "to average"] == list(others)
+    assert raw.fingerprint() == before.fingerprint()
+    np.testing.assert_array_equal(along["path"][0][0], others["path"][0][0])
+    assert not np.array_equal(along["gradient 1"][0][0], others["gradient 1"][0][0])
+    assert norm(along["to average"]) == norm(path_direction(before, average))
+
+
+def test_schedules_are_read_and_nothing_is_executed() -> None:
+    for schedule in (
+        gva.Cosine(0.1, 100),
+        gva.Scaled(gva.Constant(0.1), 2.0),
+        gva.Piecewise((10,), (gva.Constant(0.1), gva.Constant(0.2))),
+    ):
+        assert parse_schedule(repr(schedule)) == schedule
+    for text in (
+        "print(1)",
+        "Constant(step_size=open('a'))",
+        "Constant(",
+        "Constant(step=1)",
+        "Constant(step_size=-1)",
+    ):
+        with pytest.raises(ValueError, match="schedule must be written as in"):
+            parse_schedule(text)
+
+
+def test_what_is_no_finished_run_is_refused(finished, tmp_path) -> None:
+    directory, _ = finished
+    with pytest.raises(FileNotFoundError, match=r"no config\.json"):
+        rebuild(tmp_path)
+    config = json.loads((directory / "config.json").read_text())
+    for change, message in (
+        ({"steps": 31}, "stopped at update 30 of 31"),
+        ({"expert_sha256": "0"}, "not the one that is there now"),
+        ({"bank": {"mine": "EMA(gamma=0.5, burn_in=0)"}}, "bank of its own"),
+        ({"schedule": "Nothing()"}, "schedule must be written"),
+        ({"learner": {**config["learner"], "hidden": [9]}}, "of the checkpoint is"),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
+        (tmp_path / "checkpoint.npz").write_bytes((directory / "checkpoint.npz").read_bytes())
+        with pytest.raises(ValueError, match=message):
+            rebuild(tmp_path)
+    again = rebuild(directory)
+    with pytest.raises(ValueError, match="got 'EMA 7'"):
+        again.policy("EMA 7")
+    with pytest.raises(ValueError, match="at least one average"):
+        run_centres(again, [], Directions(), 1)
+    with pytest.raises(ValueError, match="both be 0"):
+        Directions(0, 0)
