@@ -17,14 +17,18 @@ def draw(dataset: xr.Dataset) -> Figure:
         dataset: made by `neural.control.divergence`, with exponents.
     """
     names = [str(name) for name in dataset["pair"].values]
-    with style.canvas(3.4 * max(len(names), 1.4), 3.2) as figure:
-        panels = figure.subplots(1, len(names), sharex=True, sharey=True, squeeze=False)[0]
-        for i, (panel, name) in enumerate(zip(panels, names, strict=True)):
+    rows, columns = -(-len(names) // 2), min(len(names), 2)
+    with style.canvas(4.4 * columns, 2.7 * rows + 0.3) as figure:
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for spare in panels.ravel()[len(names) :]:
+            spare.set_axis_off()
+        for i, (panel, name) in enumerate(zip(panels.ravel(), names, strict=False)):
             colour = style.RAW if name == "raw" else style.AVERAGES[(i - ("raw" in names)) % len(style.AVERAGES)]
             _distances(panel, dataset.sel(pair=name), colour)
-            panel.set(xlabel="environment steps", title=f"{'ABCDEF'[i % 6]}  {name}", yscale="log")
-        panels[0].set_ylabel("distance of the states (m, rad, m/s, rad/s)")
-        panels[-1].legend(loc="lower right", fontsize=7)
+            panel.set(title=f"{'ABCDEF'[i % 6]}  {name}", yscale="log")
+        figure.supxlabel("environment steps", fontsize=9)
+        figure.supylabel("distance of the states (m, rad, m/s, rad/s)", fontsize=9)
+        panels[0, 0].legend(loc="lower right", fontsize=7)
     return figure
 
 
