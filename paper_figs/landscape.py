@@ -21,7 +21,7 @@ def draw(dataset: xr.Dataset) -> Figure:
         dataset: lines, with dims centre, direction, s0, episode, and planes under plane_ names if there are any.
     """
     centres = [str(name) for name in dataset["centre"].values][:2]
-    colours = dict(zip(centres, (style.RAW, style.AVERAGES[0]), strict=False))
+    colours: dict[str, str] = dict(zip(centres, (style.RAW, style.AVERAGES[0]), strict=False))
     planes = "plane_return" in dataset
     with style.canvas(10.2, 5.8 if planes else 3.1) as figure:
         panels = figure.subplots(2 if planes else 1, len(centres) + 1, squeeze=False)
@@ -158,6 +158,7 @@ def _increments(axes: Axes, dataset: xr.Dataset, colours: dict[str, str]) -> Non
 def _planes(figure: Figure, panels: np.ndarray, dataset: xr.Dataset, centres: list[str]) -> None:
     means = dataset["plane_return"].sel(centre=centres).mean("plane_episode")
     low, high = float(means.min()), float(means.max())
+    drawn = None
     for panel, centre in zip(panels, centres, strict=True):
         grid = means.sel(centre=centre).transpose("plane_s1", "plane_s0")
         drawn = panel.pcolormesh(
@@ -168,4 +169,5 @@ def _planes(figure: Figure, panels: np.ndarray, dataset: xr.Dataset, centres: li
         panel.grid(visible=False)
         panel.xaxis.set_major_locator(MaxNLocator(5))
         panel.set_title(f"Return around {_named(centre)}")
+    assert drawn is not None
     figure.colorbar(drawn, ax=panels[-1], label="mean return")

@@ -12,6 +12,7 @@ the state: each would add an exponent that is exactly 0. An exponent of 0 that r
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -207,7 +208,7 @@ def spectrum_dataset(
         raise ValueError("sizes must hold at least one size, got none")
 
     def found(stage: str, **own: Any) -> LyapunovSpectrum:
-        tell = None if progress is None else lambda done, total: progress(stage, done, total)
+        tell = None if progress is None else functools.partial(progress, stage)
         return lyapunov_spectrum(policy, task, seeds, progress=tell, **{**options, **own})
 
     spectrum = found("spectrum", count=count)

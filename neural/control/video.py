@@ -113,7 +113,8 @@ def film(
     with atomic(path) as part:
         named = part.with_name(part.name + path.suffix)  # the writers go by a file's ending
         try:
-            with imageio.get_writer(named, **options) as writer:
+            writer: Any = imageio.get_writer(named, **options)
+            with writer:
                 for picture in pictures:
                     writer.append_data(picture)
                     count += 1

@@ -72,7 +72,7 @@ def test_a_film_shows_the_states(tmp_path) -> None:
     from PIL import Image
 
     with Image.open(tmp_path / "a.gif") as picture:
-        assert picture.n_frames == 30 // 5 + 1  # 125 steps a second, 25 pictures
+        assert getattr(picture, "n_frames", 1) == 30 // 5 + 1  # 125 steps a second, 25 pictures
         assert picture.info["duration"] == 40
         assert picture.size == (480, 360)
         first = np.asarray(picture.convert("RGB"), dtype=float)
