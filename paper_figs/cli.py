@@ -16,9 +16,8 @@ try:
     import tyro
     from rich.console import Console
 
-    from paper_figs.catalogue_commands import Catalogue
-    from paper_figs.behaviour_commands import Lyapunov
     from paper_figs.behaviour_commands import Divergence, Landscape, Lyapunov, Video
+    from paper_figs.catalogue_commands import Catalogue
     from paper_figs.clone_commands import Clone
     from paper_figs.demonstration_commands import Demonstrations
     from paper_figs.expert_commands import Expert
