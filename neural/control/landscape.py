@@ -6,6 +6,7 @@ The return can be jagged where the loss is smooth; `roughness` says how jagged.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -77,7 +78,7 @@ def gradient_directions(
     validation.integer("batch_size", batch_size, 1)
     validation.integer("count", count, 1)
     x, u = _pairs(policy, observations, actions)
-    loss = jax.jit(jax.grad(lambda params, x, u: cloning_loss(params, x, u, policy.activation, policy.output)))
+    loss = jax.jit(jax.grad(functools.partial(_loss, policy)))
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(count):
@@ -167,7 +168,7 @@ def landscape(
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
     policies = [displaced(policy, directions, point) for point in grid.tolist()]
     x, u = _pairs(policy, *pairs)
-    loss = jax.jit(lambda params: cloning_loss(params, x, u, policy.activation, policy.output))
+    loss = jax.jit(functools.partial(_loss, policy, x=x, u=u))
     losses = np.array([float(loss(_params(one))) for one in policies])
     options: dict[str, Any] = {} if max_steps is None else {"max_steps": max_steps}
     results = evaluate(policies, task, seeds, threads=threads, progress=progress, **options)
@@ -255,6 +256,12 @@ def planes(
         found.append(landscape(policy, both, [scales, scales], task, seeds, pairs, progress=tell, **options))
     out = xr.concat(found, "centre", combine_attrs="drop").assign_coords(centre=list(centres))
     return out.assign_attrs(task=task.id, unit=unit, plane=list(plane))
+
+
+def _loss(policy: MLPPolicy, params: Any, x: jax.Array, u: jax.Array) -> jax.Array:
+    """ℓ_BC of the policy with other parameters, on observations as it normalises them."""
+    scale = policy.action_scale
+    return scale**2 * cloning_loss(params, x, u / scale, policy.activation, policy.output)
 
 
 def _params(policy: MLPPolicy) -> list[dict[str, jax.Array]]:

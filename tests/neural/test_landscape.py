@@ -1,5 +1,7 @@
 """Landscapes: displacements, directions, and grids against single evaluations."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -46,8 +48,9 @@ def pairs() -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(64, 17)), rng.normal(size=(64, 6))
 
 
-def test_gradients_are_the_slopes_of_the_loss(pairs) -> None:
-    policy = small_policy()
+@pytest.mark.parametrize("action_scale", [1.0, 0.4])
+def test_gradients_are_the_slopes_of_the_loss(action_scale, pairs) -> None:
+    policy = dataclasses.replace(small_policy(), action_scale=action_scale)
     (gradient,) = gradient_directions(policy, *pairs, batch_size=64, count=1, seed=5)
     batch = np.random.default_rng(5).integers(0, 64, 64)
     x, u = pairs[0][batch], pairs[1][batch]
@@ -107,6 +110,10 @@ def test_lines_and_planes_are_single_landscapes_at_one_length(pairs) -> None:
     assert found["loss"].dims == ("centre", "direction", "s0")
     assert ("EMA", 12, 12) in seen
     policy, directions = centres["EMA"]
+    halved = dataclasses.replace(policy, action_scale=0.5)
+    along = [scaled(directions["one"], 0.1)]
+    losses = landscape(halved, along, [[0.0, 1.0]], TASK, [1], pairs, max_steps=1)["loss"]
+    assert losses.values[1] == pytest.approx(loss_of(displaced(halved, along, [1.0]), *pairs), rel=1e-5)
     alone = landscape(policy, [scaled(directions["two"], 0.5)], [scales], TASK, [1, 2], pairs, max_steps=8)
     for name in ("return", "length", "fallen", "loss"):
         np.testing.assert_array_equal(found[name].sel(centre="EMA", direction="two"), alone[name])
