@@ -48,7 +48,7 @@ def _convergence(axes: Axes, dataset: xr.Dataset) -> None:
     shown = dataset.isel(segment=late, direction=slice(SHOWN))
     axes.set_ylim(*_padded(float(shown["running_low"].min()), float(shown["running_high"].max())))
     axes.set(xlabel="environment steps", ylabel="mean growth (1/step)", title="A  Convergence")
-    axes.legend()
+    axes.legend(fontsize=7, frameon=True, framealpha=0.85, edgecolor="none")
 
 
 def _spectrum(axes: Axes, dataset: xr.Dataset) -> None:
