@@ -26,6 +26,7 @@ from neural.runs import claim, load_arrays, save_arrays, save_dataset
 
 DEMONSTRATION_SEED = 10_000
 HELD_OUT_SEED = 20_000
+EVALUATION_SEED = 30_000
 FRESH_SEED = 1_000_000
 """Seed of the first episode after those that a run starts with."""
 GRADIENT_PAIRS = 256
@@ -105,7 +106,7 @@ class _Cloning:
         self.experiment, self.expert, self.out, self.report = experiment, expert, out, report
         self.checkpoint, self.checkpoint_seconds = out / "checkpoint.npz", checkpoint_seconds
         self.threads = threads
-        self.records = Records.empty(experiment)
+        self.records = Records.empty(experiment, EVALUATION_SEED)
         train = self._demonstrations(DEMONSTRATION_SEED, experiment.episodes, experiment.action_noise)
         # The loss is on the expert's own states, whatever noise the learner's demonstrations had.
         self.held_out = self._demonstrations(HELD_OUT_SEED, experiment.held_out, 0.0)
@@ -125,7 +126,7 @@ class _Cloning:
         stored = load_arrays(self.checkpoint)
         self.records.restore(stored)
         for i, one in enumerate(self.runs):
-            prefix = f"run{i}."
+            prefix = _prefix(i)
             one.restore({k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)})
         self._renew()
 
@@ -189,7 +190,7 @@ class _Cloning:
             episodes = evaluate(
                 [policy for _, policies in self._pending for policy in policies],
                 get_task(self.experiment.task),
-                self.records.initial_conditions(),
+                self.records.initial_conditions,
                 max_steps=self.experiment.rollout_steps,
                 threads=self.threads,
                 progress=lambda n, _: self.report("rolling out", done + n, total),
@@ -197,7 +198,7 @@ class _Cloning:
             for name, values in zip(ROLLED_OUT, (episodes.returns, episodes.lengths, episodes.fallen), strict=True):
                 arrays[name][:, at] = values.reshape(len(at), seeds, members, rollouts).swapaxes(0, 1)
             self._pending.clear()
-        states = {f"run{i}.{name}": v for i, one in enumerate(self.runs) for name, v in one.arrays().items()}
+        states = {_prefix(i) + name: v for i, one in enumerate(self.runs) for name, v in one.arrays().items()}
         save_arrays(self.checkpoint, {**states, **arrays})
         self._saved = time.monotonic()
 
@@ -226,6 +227,11 @@ class _Cloning:
             threads=self.threads,
             progress=lambda done, total: self.report("demonstrating", done, total),
         )
+
+
+def _prefix(i: int) -> str:
+    """Of the names of run i in a checkpoint."""
+    return f"run{i}." if i else ""
 
 
 def cloning_runs(experiment: CloningExperiment, train: Demonstrations) -> list[CloningRun]:

@@ -13,9 +13,6 @@ import xarray as xr
 from gvatheory.sweep import PACKAGES, provenance
 from neural.control.design import CloningExperiment
 
-EVALUATION_SEED = 30_000
-"""Seed of the first initial condition."""
-
 ROLLED_OUT = {
     "return": (np.nan, {"units": "reward", "long_name": "undiscounted sum of rewards"}),
     "length": (np.int32(0), {"units": "environment steps"}),
@@ -38,6 +35,7 @@ class Records:
         at: (I,) iterates rolled out.
         sets: for each set of them, which belong to it.
         updates: (U,) updates at which losses are measured besides.
+        initial_conditions: E seeds of the episodes of every rollout.
         arrays: `return`, `length`, `fallen` (S, I, M, E), `loss` (S, I, M), `gradient_noise`, `gradient_square` (S, I);
             `update_loss` (S, U, 1 + A), `update_gradient_noise`, `update_gradient_square` (S, U).
     """
@@ -46,11 +44,12 @@ class Records:
     at: np.ndarray
     sets: dict[str, np.ndarray]
     updates: np.ndarray
+    initial_conditions: list[int]
     arrays: dict[str, np.ndarray]
 
     @staticmethod
-    def empty(experiment: CloningExperiment) -> Records:
-        """Before anything is measured."""
+    def empty(experiment: CloningExperiment, first: int) -> Records:
+        """Before anything is measured; `first` is the seed of the first initial condition."""
         at, sets = experiment.probes()
         updates = experiment.loss_probes()
         seeds = max(len(experiment.seeds), 1)
@@ -61,7 +60,7 @@ class Records:
         if len(updates):
             arrays["update_loss"] = np.full((seeds, len(updates), 1 + len(experiment.bank)), np.nan)
             arrays |= {f"update_{name}": np.full((seeds, len(updates)), np.nan) for name in _NOISE}
-        return Records(experiment, at, sets, updates, arrays)
+        return Records(experiment, at, sets, updates, [first + i for i in range(experiment.rollouts)], arrays)
 
     def restore(self, stored: Mapping[str, np.ndarray]) -> None:
         """Take over what a checkpoint holds.
@@ -84,7 +83,7 @@ class Records:
         coords: dict[str, Any] = {
             "iterate": ("iterate", self.at, {"units": "updates"}),
             "average": ("average", np.array(["raw", *experiment.evaluate])),
-            "episode": ("episode", self.initial_conditions(), {"long_name": "seed of the initial condition"}),
+            "episode": ("episode", self.initial_conditions, {"long_name": "seed of the initial condition"}),
         }
         if len(self.updates):
             variables["update_loss"] = (("update", "kept"), _LOSS)
@@ -107,10 +106,6 @@ class Records:
             expert=json.dumps(card, sort_keys=True),
         )
         return xr.Dataset(data, coords=coords, attrs=attrs)
-
-    def initial_conditions(self) -> list[int]:
-        """Their seeds."""
-        return [EVALUATION_SEED + i for i in range(self.experiment.rollouts)]
 
 
 def _meaning(name: str) -> str:

@@ -24,7 +24,7 @@ from neural.control.tasks import get_task
 from neural.runs import load_arrays, save_arrays
 
 
-class Rebuilt(NamedTuple):
+class ReconstructedAverage(NamedTuple):
     """An average that was not kept.
 
     Attributes:
@@ -56,9 +56,9 @@ def snapshot_path(out: Path | str, t: int) -> Path:
     return Path(out) / "snapshots" / f"{t:09d}.npz"
 
 
-def rebuild(
+def reconstruct_average(
     experiment: CloningExperiment, out: Path | str, target: Average, steps: int | None = None, seed: int | None = None
-) -> Rebuilt:
+) -> ReconstructedAverage:
     """The average `target` of the iterates up to update `steps`, from the snapshots of the experiment's run in `out`.
 
     Args:
@@ -93,4 +93,4 @@ def rebuild(
         for i, total in enumerate(sums):
             total += np.tensordot(weights, snapshot[f"leaf{i}"][place].astype(np.float64), axes=1)
     params = jax.tree.unflatten(structure, [total.astype(np.float32) for total in sums])
-    return Rebuilt(to_policy(experiment.learner, params, **scale), reconstruction)
+    return ReconstructedAverage(to_policy(experiment.learner, params, **scale), reconstruction)

@@ -19,7 +19,7 @@ from neural.control.design import CloningExperiment
 from neural.control.experiment import run
 from neural.control.learner import Learner
 from neural.control.policies import MLPPolicy, save_policy
-from neural.control.snapshots import rebuild, snapshot_path
+from neural.control.snapshots import reconstruct_average, snapshot_path
 from neural.runs import load_dataset
 from paper_figs.clone_commands import Clone
 
@@ -170,7 +170,7 @@ def test_an_average_is_rebuilt_from_snapshots_within_the_error_its_residual_allo
     first = CloningRun(experiment.learner, gva.Constant(1.0), np.ones((1, 1)), np.zeros((1, 17)), np.zeros((1, 6)))
     iterates = np.array([flat(first.policies([0])[0]), *(flat(members[0]) for members in kept)])
     for name, steps in (("power 2/3", 70), ("tail", 70), ("Polyak", 70), ("power 2/3", 40)):
-        policy, reconstruction = rebuild(experiment, tmp_path, BANK[name], steps)
+        policy, reconstruction = reconstruct_average(experiment, tmp_path, BANK[name], steps)
         error = flat(policy) - BANK[name].kernel(steps) @ iterates[: steps + 1]
         residual = reconstruction.residual @ iterates[: steps + 1]
         rounding = 1e-6 * np.abs(reconstruction.coefficients).sum() * np.abs(iterates).max()
@@ -181,11 +181,11 @@ def test_an_average_is_rebuilt_from_snapshots_within_the_error_its_residual_allo
             np.testing.assert_allclose(
                 flat(policy), flat(kept[-1][1 + list(BANK).index(name)]) + residual, atol=rounding
             )
-    assert rebuild(experiment, tmp_path, BANK["Polyak"]).reconstruction.residual_norm < 1e-7
+    assert reconstruct_average(experiment, tmp_path, BANK["Polyak"]).reconstruction.residual_norm < 1e-7
     with pytest.raises(ValueError, match="steps must reach a snapshot, got 4"):
-        rebuild(experiment, tmp_path, BANK["Polyak"], 4)
+        reconstruct_average(experiment, tmp_path, BANK["Polyak"], 4)
     with pytest.raises(ValueError, match=r"seed must be one of \(0,\), got 5"):
-        rebuild(experiment, tmp_path, BANK["Polyak"], seed=5)
+        reconstruct_average(experiment, tmp_path, BANK["Polyak"], seed=5)
 
 
 def test_seeds_one_after_another_are_their_own_runs_bit_for_bit(expert, tmp_path, monkeypatch) -> None:
@@ -197,7 +197,10 @@ def test_seeds_one_after_another_are_their_own_runs_bit_for_bit(expert, tmp_path
     alone = dataclasses.replace(together, seeds=(), learner=dataclasses.replace(together.learner, seed=1))
     single = run(alone, tmp_path / "alone")
     assert_same(dataset.sel(seed=1).drop_vars("seed"), single)
-    a, b = rebuild(together, tmp_path / "both", gva.EMA(0.2), seed=1), rebuild(alone, tmp_path / "alone", gva.EMA(0.2))
+    a, b = (
+        reconstruct_average(together, tmp_path / "both", gva.EMA(0.2), seed=1),
+        reconstruct_average(alone, tmp_path / "alone", gva.EMA(0.2)),
+    )
     assert a.policy.fingerprint() == b.policy.fingerprint()
 
 
