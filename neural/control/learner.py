@@ -1,5 +1,8 @@
 """What a cloned network is and how it is trained: its layers, its loss, its regularisers, its optimiser.
 
+A network sees one observation, or a window of the latest ones if it is a transformer: its inputs are an array
+(n, observation_size), or `Windows`. Everything below takes either, always normalised.
+
 The cloning loss ℓ_BC is the mean over states of ‖π(x) − π*(x)‖². It is what is reported whatever the training loss is:
 noise, dropout and the choice of a loss act on the updates alone.
 """
@@ -7,7 +10,7 @@ noise, dropout and the choice of a loss act on the updates alone.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +19,14 @@ import optax
 
 from gvatheory import validation
 from gvatheory.schedules import Schedule
+from neural.control.attention import initial_transformer, transform
 from neural.control.policies import Activation, OutputMap
 
+Architecture = Literal["mlp", "transformer"]
 Optimiser = Literal["adamw", "sgd", "heavy ball", "nesterov"]
 Loss = Literal["squared", "huber", "absolute"]
 
-_ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "silu": jax.nn.silu}
+ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "silu": jax.nn.silu}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +34,11 @@ class Learner:
     """What is trained and how.
 
     Attributes:
-        hidden: widths of the hidden layers; three of them make the paper's 4-layer network.
-        activation, output: as in `MLPPolicy`.
+        architecture: a multilayer perceptron, or a causal transformer over the latest observations.
+        hidden: widths of the perceptron's hidden layers; three of them make the paper's 4-layer network.
+        window: observations that the transformer sees, ≥ 1.
+        width, heads, layers: of the transformer, ≥ 1; the heads share the width out evenly.
+        activation, output: as in `MLPPolicy`; of the transformer's wider layers, and of its action.
         batch_size: pairs per update, drawn with replacement, ≥ 1.
         optimiser: of the direction of an update; the schedule scales it.
         momentum: of heavy ball and Nesterov (m ← μm + g, in the manner of optax.trace), in [0, 1).
@@ -38,7 +46,7 @@ class Learner:
         clip_norm: the gradient's norm is cut to this, > 0; None for no cut.
         loss: of the actions' errors: squared, Huber's or absolute.
         huber_width: error at which Huber's loss turns linear, > 0, in units of the action.
-        dropout: share of hidden units left out of an update, in [0, 1).
+        dropout: share of hidden units left out of an update (in a transformer, of what each block adds), in [0, 1).
         label_noise: standard deviation of Gaussian noise on the expert's actions, drawn anew in every update, ≥ 0.
         input_noise: the same on normalised observations, ≥ 0.
         seed: of the initial weights, the batches and the noise, ≥ 0.
@@ -58,6 +66,11 @@ class Learner:
     label_noise: float = 0.0
     input_noise: float = 0.0
     seed: int = 0
+    architecture: Architecture = "mlp"
+    window: int = 8
+    width: int = 64
+    heads: int = 4
+    layers: int = 2
 
     def __post_init__(self) -> None:
         if not self.hidden:
@@ -65,10 +78,13 @@ class Learner:
         for i, width in enumerate(self.hidden):
             validation.integer(f"hidden[{i}]", width, 1)
         choices = (("activation", Activation), ("output", OutputMap), ("optimiser", Optimiser), ("loss", Loss))
-        for name, known in choices:
+        for name, known in (*choices, ("architecture", Architecture)):
             if getattr(self, name) not in get_args(known):
                 raise ValueError(f"{name} must be one of {get_args(known)}, got {getattr(self, name)!r}")
-        validation.integer("batch_size", self.batch_size, 1)
+        for name in ("batch_size", "window", "width", "heads", "layers"):
+            validation.integer(name, getattr(self, name), 1)
+        if self.width % self.heads:
+            raise ValueError(f"heads must divide the width {self.width}, got {self.heads}")
         for name in ("momentum", "dropout"):
             validation.real(name, getattr(self, name), 0.0, 1.0, open_high=True)
         for name in ("weight_decay", "label_noise", "input_noise"):
@@ -78,11 +94,56 @@ class Learner:
             validation.positive("clip_norm", self.clip_norm)
         validation.integer("seed", self.seed, 0)
 
+    @property
+    def history(self) -> int:
+        """Number of latest observations that the network sees."""
+        return self.window if self.architecture == "transformer" else 1
 
-def initial_params(learner: Learner, observation_size: int, action_size: int) -> list[dict[str, jax.Array]]:
-    """Weights uniform in ±√(1/n_in) and zero biases, float32, from the learner's seed: one dict {W, b} per layer."""
+
+class Windows(NamedTuple):
+    """Latest observations, (n, window, observation_size), the newest last; of row i the last valid[i] ≥ 1 count."""
+
+    observations: jax.Array
+    valid: jax.Array
+
+
+Inputs = jax.Array | Windows
+"""What a network sees: (n, observation_size), or windows of it."""
+
+
+class Pairs(NamedTuple):
+    """Normalised observations (N, observation_size), actions (N, action_size), environment step of each (N,) int32."""
+
+    observations: jax.Array
+    actions: jax.Array
+    step: jax.Array
+
+
+def batch(learner: Learner, pairs: Pairs, indices: jax.Array) -> tuple[Inputs, jax.Array]:
+    """Inputs and actions of the pairs at `indices` (n,); traceable.
+
+    A window does not reach back past the start of its episode: pairs are in the order of episodes, then of time.
+    """
+    u = pairs.actions[indices]
+    if learner.architecture == "mlp":
+        return pairs.observations[indices], u
+    valid = jnp.minimum(pairs.step[indices] + 1, learner.window)
+    back = jnp.arange(learner.window - 1, -1, -1)
+    x = pairs.observations[jnp.maximum(indices[:, None] - back, 0)]
+    return Windows(jnp.where((back < valid[:, None])[..., None], x, 0), valid), u
+
+
+def initial_params(learner: Learner, observation_size: int, action_size: int, seed: Any = None) -> Any:
+    """Float32 weights from the learner's seed, or the one given (which may be traced).
+
+    A perceptron: one dict {W, b} per layer, W uniform in ±√(1/n_in), b zero; a transformer: see `initial_transformer`.
+    """
+    key = jax.random.fold_in(jax.random.key(learner.seed if seed is None else seed), 0)
+    if learner.architecture == "transformer":
+        shape = {"window": learner.window, "width": learner.width, "layers": learner.layers}
+        return initial_transformer(key, observation_size, action_size, **shape)
     sizes = [observation_size, *learner.hidden, action_size]
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(learner.seed), 0), len(sizes) - 1)
+    keys = jax.random.split(key, len(sizes) - 1)
     return [
         {
             "W": jax.random.uniform(key, (n, m), jnp.float32, -(n**-0.5), n**-0.5),
@@ -90,6 +151,24 @@ def initial_params(learner: Learner, observation_size: int, action_size: int) ->
         }
         for key, n, m in zip(keys, sizes[:-1], sizes[1:], strict=True)
     ]
+
+
+def parameter_shapes(learner: Learner, observation_size: int, action_size: int) -> Any:
+    """The pytree of the learner's weights, each a `jax.ShapeDtypeStruct`."""
+    return jax.eval_shape(lambda: initial_params(learner, observation_size, action_size))
+
+
+def predict(learner: Learner, params: Any, inputs: Inputs, dropout: float = 0.0, key: jax.Array | None = None) -> Any:
+    """Actions (n, action_size) of the learner's network; with `dropout` > 0, by `key`, as in training."""
+    if not isinstance(inputs, Windows):
+        return forward(params, inputs, learner.activation, learner.output, dropout, key)
+
+    def drop(x: jax.Array, i: int) -> jax.Array:
+        return _dropped(x, dropout, None if key is None else jax.random.fold_in(key, i))
+
+    activation = ACTIVATIONS[learner.activation]
+    u = transform(params, *inputs, heads=learner.heads, activation=activation, drop=drop)
+    return jnp.tanh(u) if learner.output == "tanh" else u
 
 
 def forward(
@@ -105,26 +184,34 @@ def forward(
     With `dropout` > 0 hidden units are left out with that probability, by `key`, and the others scaled up accordingly.
     """
     for i, layer in enumerate(params[:-1]):
-        x = _ACTIVATIONS[activation](x @ layer["W"] + layer["b"])
-        if dropout and key is not None:
-            kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - dropout, x.shape)
-            x = jnp.where(kept, x / (1 - dropout), 0)
+        x = ACTIVATIONS[activation](x @ layer["W"] + layer["b"])
+        x = _dropped(x, dropout, None if key is None else jax.random.fold_in(key, i))
     x = x @ params[-1]["W"] + params[-1]["b"]
     return jnp.tanh(x) if output == "tanh" else x
 
 
+def _dropped(x: jax.Array, dropout: float, key: jax.Array | None) -> jax.Array:
+    """`x` with a share of its entries left out and the others scaled up accordingly."""
+    if not dropout or key is None:
+        return x
+    kept = jax.random.bernoulli(key, 1 - dropout, x.shape)
+    return jnp.where(kept, x / (1 - dropout), 0)
+
+
 def cloning_loss(params: Any, x: jax.Array, u: jax.Array, activation: Activation, output: OutputMap) -> jax.Array:
-    """ℓ_BC on pairs: mean over n of ‖π(x) − u‖², in squared units of the action."""
+    """ℓ_BC of a perceptron on pairs: mean over n of ‖π(x) − u‖², in squared units of the action."""
     return jnp.mean(jnp.sum((forward(params, x, activation, output) - u) ** 2, axis=1))
 
 
-def training_loss(learner: Learner, params: Any, x: jax.Array, u: jax.Array, key: jax.Array) -> jax.Array:
+def training_loss(learner: Learner, params: Any, x: Inputs, u: jax.Array, key: jax.Array) -> jax.Array:
     """What an update descends: the learner's loss of a batch, with its noise and dropout drawn from `key`."""
     if learner.input_noise:
-        x = x + learner.input_noise * jax.random.normal(jax.random.fold_in(key, 1), x.shape)
+        seen = x.observations if isinstance(x, Windows) else x
+        seen = seen + learner.input_noise * jax.random.normal(jax.random.fold_in(key, 1), seen.shape)
+        x = Windows(seen, x.valid) if isinstance(x, Windows) else seen
     if learner.label_noise:
         u = u + learner.label_noise * jax.random.normal(jax.random.fold_in(key, 2), u.shape)
-    errors = forward(params, x, learner.activation, learner.output, learner.dropout, jax.random.fold_in(key, 3)) - u
+    errors = predict(learner, params, x, learner.dropout, jax.random.fold_in(key, 3)) - u
     if learner.loss == "squared":
         each = errors**2
     elif learner.loss == "absolute":
@@ -132,39 +219,6 @@ def training_loss(learner: Learner, params: Any, x: jax.Array, u: jax.Array, key
     else:
         each = optax.huber_loss(errors, delta=learner.huber_width)
     return jnp.mean(jnp.sum(each, axis=1))
-
-
-def gradient_noise(
-    params: Any, x: jax.Array, u: jax.Array, activation: Activation, output: OutputMap
-) -> tuple[jax.Array, jax.Array]:
-    """Trace of the covariance over examples of the gradient of ‖π(x) − u‖², and squared norm of the mean gradient.
-
-    Both without bias from n ≥ 2 independent pairs: with g_i the examples' gradients and ḡ their mean, the trace is
-    Σ‖g_i − ḡ‖²/(n−1), and ‖ḡ‖² is lowered by trace/n (so it can come out negative). A batch of b has trace/b.
-    No g_i is formed: that of a layer is the outer product of its input and the slope δ_i in its sum, so ‖g_i‖² is the
-    sum over layers of (‖input‖² + 1)‖δ_i‖² (Goodfellow 2015, arXiv 1510.01799).
-    """
-
-    def total(shifts: list[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
-        inputs, h = [], x
-        for i, (layer, shift) in enumerate(zip(params, shifts, strict=True)):
-            inputs.append(h)
-            h = h @ layer["W"] + layer["b"] + shift
-            if i < len(params) - 1:
-                h = _ACTIVATIONS[activation](h)
-        out = jnp.tanh(h) if output == "tanh" else h
-        return jnp.sum((out - u) ** 2), inputs
-
-    count = len(x)
-    slopes, inputs = jax.grad(total, has_aux=True)([jnp.zeros((count, len(layer["b"]))) for layer in params])
-    squares: Any = sum(
-        jnp.sum((jnp.sum(h**2, axis=1) + 1) * jnp.sum(d**2, axis=1)) for h, d in zip(inputs, slopes, strict=True)
-    )
-    mean: Any = sum(
-        jnp.sum((h.T @ d / count) ** 2) + jnp.sum(jnp.mean(d, axis=0) ** 2) for h, d in zip(inputs, slopes, strict=True)
-    )
-    trace = (squares - count * mean) / (count - 1)
-    return trace, mean - trace / count
 
 
 def optimiser(learner: Learner, schedule: Schedule) -> optax.GradientTransformation:

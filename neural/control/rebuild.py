@@ -56,7 +56,10 @@ class FinishedRun:
         """
         if name not in ("raw", *self.averages):
             raise ValueError(f"average must be one of {['raw', *self.averages]}, got {name!r}")
-        return self.cloning.policies([("raw", *self.averages).index(name)])[0]
+        policy = self.cloning.policies([("raw", *self.averages).index(name)])[0]
+        if not isinstance(policy, MLPPolicy):
+            raise ValueError(f"only perceptrons are brought back, the run's network is a {type(policy).__name__}")
+        return policy
 
 
 def rebuild(directory: Path | str, *, beyond: int = 0) -> FinishedRun:

@@ -8,7 +8,7 @@ import pytest
 import gvatheory as gva
 from neural import averages
 from neural.control.cloning import CloningRun
-from neural.control.learner import Learner, forward, training_loss
+from neural.control.learner import Learner, Pairs, forward, training_loss
 from neural.control.policies import MLPPolicy
 from tests.budget import assert_mean
 
@@ -68,7 +68,8 @@ def test_gradient_noise_is_that_of_single_gradients() -> None:
     params = [{k: np.asarray(v, np.float64) for k, v in layer.items()} for layer in cloning.state[0]]
     grads = [gradient(params, x[i : i + 1], u[i : i + 1]) for i in range(40)]
     rows = np.array([np.concatenate([layer[k].ravel() for layer in g for k in ("W", "b")]) for g in grads])
-    trace, square = cloning.gradient_noise(jnp.asarray(x, jnp.float32), jnp.asarray(u, jnp.float32))
+    pairs = Pairs(jnp.asarray(x, jnp.float32), jnp.asarray(u, jnp.float32), jnp.zeros(40, int))
+    trace, square = cloning.gradient_noise(pairs, np.arange(40))
     expected = np.trace(np.cov(rows.T))
     assert trace == pytest.approx(expected, rel=1e-4)
     assert square == pytest.approx(np.sum(rows.mean(axis=0) ** 2) - expected / 40, rel=1e-3, abs=1e-5)
@@ -117,10 +118,11 @@ def test_probes_are_free_of_noise_and_resumption_is_exact() -> None:
     second.advance(STEPS - 2)
     for a, b in zip(whole.arrays().values(), second.arrays().values(), strict=True):
         np.testing.assert_array_equal(a, b)
-    pair = jnp.asarray(whole.normalise(x)), jnp.asarray(u, dtype=jnp.float32)
-    loss = whole.losses(*pair)
-    np.testing.assert_array_equal(loss, whole.losses(*pair))
+    pair = whole.pairs(x, u)
+    loss = whole.losses(pair)
+    np.testing.assert_array_equal(loss, whole.losses(pair))
     policy = whole.policies([0])[0]
+    assert isinstance(policy, MLPPolicy)
     assert loss[0] == pytest.approx(float(np.sum((policy(x) - u) ** 2)), rel=1e-5)
 
 

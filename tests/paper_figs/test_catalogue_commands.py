@@ -77,7 +77,6 @@ def test_the_list_and_the_page(capsys, monkeypatch, tmp_path) -> None:
         ("clone --catalogue all --families nonsense", "families must be among"),
         ("clone --catalogue smoke --tasks Chess-v0", "task must be one of"),
         ("clone --catalogue smoke --workers 0", "workers must be an integer at least 1, got 0"),
-        ("clone --seeds 0 1", "seeds are for --catalogue"),
         ("catalogue cost --seeds 1 1", "seeds must be at least one, without repetition, got [1, 1]"),
         ("catalogue list --family nonsense", "families must be among"),
         ("figure interventions --data nowhere.nc", "no dataset at nowhere.nc"),
