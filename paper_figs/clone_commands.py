@@ -21,6 +21,10 @@ class Clone:
     """Expert episodes to clone."""
     stochastic: bool = True
     """Draw them from the expert's stochastic policy rather than its deterministic mean."""
+    action_noise: float = 0.0
+    """Standard deviation of noise on what the expert executes; the cloned actions are free of it."""
+    demonstrations: str | None = None
+    """Directory of stored demonstrations to clone (gva demos), the last ones held out; recorded anew if not given."""
     step_size: float | None = None
     """Constant step size, 4e-3 unless given; short for --schedule constant:STEP_SIZE."""
     schedule: str | None = None

@@ -184,8 +184,8 @@ def training_fingerprint(experiment: CloningExperiment) -> str:
     Schedules are compared by their step sizes, so that two ways of writing one schedule are the same training.
     """
     description = experiment.describe()
-    for name in ("bank", "evaluate", "schedule"):
-        del description[name]
+    for name in ("bank", "bank_order", "evaluate", "schedule"):
+        description.pop(name, None)
     learner = description["learner"]
     if learner["optimiser"] in ("heavy ball", "nesterov") and learner["momentum"] == 0.0:
         learner["optimiser"] = "sgd"

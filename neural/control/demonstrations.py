@@ -31,6 +31,8 @@ SHARD_EPISODES = 50
 UNKNOWN_SEED = -1
 """Of an imported episode whose seed is not known."""
 
+_COLUMNS = ("returns", "lengths", "fallen", "bad")
+
 Progress = Callable[[int, int], None]
 Arrays = dict[str, np.ndarray]
 
@@ -128,6 +130,27 @@ def make(spec: DemonstrationSpec, out: Path | str, *, progress: Progress | None 
     return writer.finish(task.id, {"recorded": dataclasses.asdict(spec)}, policy)
 
 
+def split(pairs: Demonstrations, held_out: int) -> tuple[Demonstrations, Demonstrations]:
+    """A set without its last `held_out` ≥ 1 episodes, and those.
+
+    Raises:
+        ValueError: if there are not more episodes than that.
+    """
+    episodes = len(pairs.results.seeds)
+    validation.integer("held_out", held_out, 1, episodes - 1)
+    first = episodes - held_out
+    rest = int(pairs.results.lengths[0, :first].sum())
+    results = pairs.results
+    cut = {name: getattr(results, name)[:, first:] for name in _COLUMNS}
+    fields = {name: getattr(pairs, name)[rest:] for name in ("observations", "actions", "step")}
+    last = Demonstrations(
+        **fields,
+        episode=pairs.episode[rest:] - first,
+        results=dataclasses.replace(results, seeds=results.seeds[first:], **cut),
+    )
+    return _first_episodes(pairs, first), last
+
+
 def _exactly(
     recorded: Demonstrations, pairs: int, expert: Any, task: Task, options: dict[str, Any]
 ) -> list[Demonstrations]:
@@ -143,7 +166,7 @@ def _exactly(
 def _first_episodes(recorded: Demonstrations, count: int) -> Demonstrations:
     kept = slice(int(recorded.results.lengths[0, :count].sum()))
     results = recorded.results
-    cut = {name: getattr(results, name)[:, :count] for name in ("returns", "lengths", "fallen", "bad")}
+    cut = {name: getattr(results, name)[:, :count] for name in _COLUMNS}
     fields = {name: getattr(recorded, name)[kept] for name in ("observations", "actions", "episode", "step")}
     return Demonstrations(**fields, results=dataclasses.replace(results, seeds=results.seeds[:count], **cut))
 
@@ -199,7 +222,7 @@ def load(directory: Path | str, *, expert_sha256: str | None = None) -> StoredDe
     table = files.pop(EPISODES)
     shards = [files[name] for name in sorted(files)]
     joined = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
-    columns: dict[str, Any] = {name: table[name][None] for name in ("returns", "lengths", "fallen", "bad")}
+    columns: dict[str, Any] = {name: table[name][None] for name in _COLUMNS}
     results = EpisodeResults(
         task=manifest["task"],
         seeds=tuple(int(seed) for seed in table["seeds"]),
@@ -261,7 +284,7 @@ class _Writer:
         final_observations: np.ndarray | None = None,
     ) -> None:
         results = pairs.results
-        columns = {name: getattr(results, name)[0] for name in ("returns", "lengths", "fallen", "bad")}
+        columns = {name: getattr(results, name)[0] for name in _COLUMNS}
         last = {} if final_observations is None else {"final_observations": final_observations}
         self._table.append({"seeds": np.array(results.seeds), "truncated": truncated, **columns, **last})
         shard = {"observations": pairs.observations, "actions": pairs.actions}

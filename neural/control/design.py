@@ -21,7 +21,7 @@ from neural.control.learner import Learner
 
 _LEARNER_ONLY = {"mlp": ("architecture", "window", "width", "heads", "layers"), "transformer": ("hidden",)}
 """Options of the learner that its architecture does not have (or, for the first one ever, need not name)."""
-_ADDED = ("every", "windows", "loss_every", "seeds", "fresh", "snapshots", "stored")
+_ADDED = ("action_noise", "demonstrations", "every", "windows", "loss_every", "seeds", "fresh", "snapshots", "stored")
 """Options that are left out of a description where they have their default, so that older runs go on."""
 
 
@@ -38,6 +38,8 @@ class CloningExperiment:
             deterministic mean; the loss then has a floor, the variance of the expert's own actions.
         action_noise: standard deviation of Gaussian noise on the actions that the expert executes while it
             demonstrates, ≥ 0, in units of the action; the recorded ones are free of it (Laskey et al. 2017, DART).
+        demonstrations: directory of a stored set (`demonstrations`) to clone, whoever made it; its last `held_out`
+            episodes are held out. None to have the expert demonstrate, as the four options above say.
         learner: network, batches, seed.
         schedule: step sizes.
         bank: averages kept, by name; may be empty.
@@ -65,6 +67,7 @@ class CloningExperiment:
     held_out: int = 10
     stochastic: bool = True
     action_noise: float = 0.0
+    demonstrations: str | None = None
     learner: Learner = dataclasses.field(default_factory=Learner)
     schedule: Schedule = dataclasses.field(default_factory=lambda: Constant(4e-3))
     bank: Bank = dataclasses.field(default_factory=default_bank)
@@ -94,6 +97,8 @@ class CloningExperiment:
         for name in ("every", "loss_every", "fresh", "snapshots"):
             if getattr(self, name) is not None:
                 validation.integer(name, getattr(self, name), 1, self.steps)
+        if self.demonstrations is not None and self.fresh is not None:
+            raise ValueError(f"fresh must not be given for stored demonstrations, got {self.fresh}")
         for i, (first, last) in enumerate(self.windows):
             validation.integer(f"windows[{i}]: first", first, 1, self.steps)
             validation.integer(f"windows[{i}]: last", last, first, self.steps)
@@ -153,6 +158,8 @@ class CloningExperiment:
         out["learner"] = {k: v for k, v in learner.items() if k not in _LEARNER_ONLY[self.learner.architecture]}
         out["schedule"] = repr(self.schedule)
         out["bank"] = {name: repr(average) for name, average in self.bank.items()}
+        if list(self.bank) != list(default_bank()):  # an object's order may be lost in a file
+            out["bank_order"] = list(self.bank)
         return json.loads(json.dumps(out))
 
 

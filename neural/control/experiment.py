@@ -15,6 +15,7 @@ import xarray as xr
 from gvatheory import validation
 from neural.averages import rate_table
 from neural.control.cloning import CloningRun
+from neural.control.demonstrations import load, read_manifest, split
 from neural.control.design import CloningExperiment
 from neural.control.experts import load_expert
 from neural.control.learner import Learner, Pairs, parameter_shapes
@@ -73,7 +74,10 @@ def run(
     validation.real("checkpoint_seconds", checkpoint_seconds, 0.0, np.inf)
     out = Path(out)
     expert, card = load_expert(experiment.task, experiment.expert)
-    resumable = claim(out, {**experiment.describe(), "expert_sha256": expert.fingerprint()})
+    origin = {"expert_sha256": expert.fingerprint()}
+    if experiment.demonstrations is not None:
+        origin["demonstrations_sha256"] = read_manifest(experiment.demonstrations)["content_sha256"]
+    resumable = claim(out, {**experiment.describe(), **origin})
     for part in out.rglob("*.part"):  # of a process that was killed while it wrote
         part.unlink()
     report = progress or (lambda stage, done, total: None)
@@ -81,12 +85,7 @@ def run(
     if resumable and cloning.checkpoint.exists():
         cloning.restore()
     cloning.finish()
-    floor = 0.0
-    if experiment.stochastic:
-        task = get_task(experiment.task)
-        variances = expert.action_variance(cloning.held_out.observations, task.action_low, task.action_high)
-        floor = float(variances.sum(axis=1).mean())
-    dataset = cloning.records.dataset(card, floor)
+    dataset = cloning.records.dataset(card, _loss_floor(experiment, expert, cloning.held_out))
     save_dataset(out / "run.nc", dataset)
     return dataset
 
@@ -107,9 +106,7 @@ class _Cloning:
         self.checkpoint, self.checkpoint_seconds = out / "checkpoint.npz", checkpoint_seconds
         self.threads = threads
         self.records = Records.empty(experiment, EVALUATION_SEED)
-        train = self._demonstrations(DEMONSTRATION_SEED, experiment.episodes, experiment.action_noise)
-        # The loss is on the expert's own states, whatever noise the learner's demonstrations had.
-        self.held_out = self._demonstrations(HELD_OUT_SEED, experiment.held_out, 0.0)
+        train, self.held_out = demonstrations(experiment, expert, threads, self._demonstrating)
         self.runs = cloning_runs(experiment, train)
         # The gradient-noise probe takes a few pairs of the training set, evenly spaced over it.
         few = np.linspace(0, len(train.actions) - 1, min(GRADIENT_PAIRS, len(train.actions))).astype(int)
@@ -209,24 +206,67 @@ class _Cloning:
         if stage == 0:
             return
         first = FRESH_SEED + (stage - 1) * experiment.episodes
-        new = self._demonstrations(first, experiment.episodes, experiment.action_noise)
+        more = {"threads": self.threads, "progress": self._demonstrating}
+        new = _recorded(experiment, self.expert, first, experiment.episodes, experiment.action_noise, **more)
         for one in self.runs:
             one.replace_pairs(new.observations, new.actions, new.step)
 
     def _pairs(self, demonstrations: Demonstrations) -> Pairs:
         return self.runs[0].pairs(demonstrations.observations, demonstrations.actions, demonstrations.step)
 
-    def _demonstrations(self, seed: int, count: int, action_noise: float) -> Demonstrations:
-        return collect(
-            self.expert,
-            get_task(self.experiment.task),
-            [seed + i for i in range(count)],
-            stochastic=self.experiment.stochastic,
-            action_noise=action_noise,
-            noise_seed=seed,
-            threads=self.threads,
-            progress=lambda done, total: self.report("demonstrating", done, total),
-        )
+    def _demonstrating(self, done: int, total: int) -> None:
+        self.report("demonstrating", done, total)
+
+
+def demonstrations(
+    experiment: CloningExperiment,
+    expert: Any,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Demonstrations, Demonstrations]:
+    """What is cloned from the start, and the held-out episodes: stored ones, or the expert's from their seeds.
+
+    The expert's held-out episodes are without action noise: the loss is on its own states, whatever was cloned.
+
+    Raises:
+        FileNotFoundError, ValueError: if a stored set is missing, damaged, of another task, or too small to be split.
+    """
+    if experiment.demonstrations is not None:
+        stored = load(experiment.demonstrations).pairs
+        if stored.results.task != experiment.task:
+            raise ValueError(f"demonstrations must be of {experiment.task}, those are of {stored.results.task}")
+        return split(stored, experiment.held_out)
+    more = {"threads": threads, "progress": progress}
+    train = _recorded(experiment, expert, DEMONSTRATION_SEED, experiment.episodes, experiment.action_noise, **more)
+    return train, _recorded(experiment, expert, HELD_OUT_SEED, experiment.held_out, 0.0, **more)
+
+
+def _recorded(
+    experiment: CloningExperiment, expert: Any, seed: int, count: int, action_noise: float, **more: Any
+) -> Demonstrations:
+    return collect(
+        expert,
+        get_task(experiment.task),
+        [seed + i for i in range(count)],
+        stochastic=experiment.stochastic,
+        action_noise=action_noise,
+        noise_seed=seed,
+        **more,
+    )
+
+
+def _loss_floor(experiment: CloningExperiment, expert: Any, held_out: Demonstrations) -> float:
+    """Mean variance of the actions that the held-out ones were drawn from; NaN if it is not known who drew them."""
+    stochastic = experiment.stochastic
+    if experiment.demonstrations is not None:
+        manifest = read_manifest(experiment.demonstrations)
+        if manifest["policy"].get("sha256") != expert.fingerprint():
+            return float("nan")
+        stochastic = manifest["origin"].get("recorded", {}).get("stochastic", False)
+    if not stochastic:
+        return 0.0
+    task = get_task(experiment.task)
+    return float(expert.action_variance(held_out.observations, task.action_low, task.action_high).sum(axis=1).mean())
 
 
 def _prefix(i: int) -> str:

@@ -13,20 +13,25 @@ import numpy as np
 
 import gvatheory
 from gvatheory import validation
+from gvatheory.averaging import RecursiveAverage
 from gvatheory.schedules import Schedule
 from neural.averages import default_bank, rate_table
 from neural.control.cloning import CloningRun
-from neural.control.experiment import DEMONSTRATION_SEED, HELD_OUT_SEED
+from neural.control.design import CloningExperiment
+from neural.control.experiment import demonstrations
 from neural.control.experts import load_expert
 from neural.control.learner import Learner
 from neural.control.policies import MLPPolicy
-from neural.control.rollout import Demonstrations, collect
+from neural.control.rollout import Demonstrations
 from neural.control.tasks import Task, get_task
 from neural.runs import load_arrays
 
-_SCHEDULES = {
-    name: value for name, value in vars(gvatheory).items() if isinstance(value, type) and issubclass(value, Schedule)
-}
+
+def _classes(of: type) -> dict[str, type]:
+    return {k: v for k, v in vars(gvatheory).items() if isinstance(v, type) and issubclass(v, of)}
+
+
+_SCHEDULES, _AVERAGES = _classes(Schedule), _classes(RecursiveAverage)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,8 +62,7 @@ class FinishedRun:
         if name not in ("raw", *self.averages):
             raise ValueError(f"average must be one of {['raw', *self.averages]}, got {name!r}")
         policy = self.cloning.policies([("raw", *self.averages).index(name)])[0]
-        if not isinstance(policy, MLPPolicy):
-            raise ValueError(f"only perceptrons are brought back, the run's network is a {type(policy).__name__}")
+        assert isinstance(policy, MLPPolicy)  # `rebuild` brings back no other
         return policy
 
 
@@ -75,40 +79,53 @@ def rebuild(directory: Path | str, *, beyond: int = 0) -> FinishedRun:
 
     Raises:
         FileNotFoundError: if the run, its end or its expert is missing.
-        ValueError: if a file is damaged, the run did not reach its end, its expert is another one now, or its bank is
-            not the default one, whose order the configuration does not tell.
+        ValueError: if a file is damaged, the run did not reach its end, its expert is another one now, or it is one of
+            several seeds, of fresh demonstrations or of a transformer, which are not brought back.
     """
     validation.integer("beyond", beyond, 0)
     directory = Path(directory)
     for name in ("config.json", "checkpoint.npz"):
         if not (directory / name).is_file():
             raise FileNotFoundError(f"no {name} in {directory}: it is not the directory of a cloning run")
-    config, bank = json.loads((directory / "config.json").read_text()), default_bank()
-    if config["bank"] != {name: repr(average) for name, average in bank.items()}:
-        raise ValueError(f"{directory} has a bank of its own, {sorted(config['bank'])}: only the default one is known")
+    config = json.loads((directory / "config.json").read_text())
+    experiment = experiment_of(config)
+    odd = {"seeds": experiment.seeds, "fresh": experiment.fresh, "architecture": experiment.learner.architecture}
+    if (experiment.seeds, experiment.fresh, experiment.learner.architecture) != ((), None, "mlp"):
+        raise ValueError(f"only a perceptron's run of one seed on fixed demonstrations can be rebuilt, got {odd}")
     stored = load_arrays(directory / "checkpoint.npz")
-    steps = config["steps"]
-    if int(stored["t"]) != steps:
-        raise ValueError(f"the run in {directory} stopped at update {int(stored['t'])} of {steps}: let it finish")
-    expert, _ = load_expert(config["task"], config["expert"])
+    if int(stored["t"]) != experiment.steps:
+        raise ValueError(f"the run in {directory} stopped at update {stored['t']} of {experiment.steps}: let it finish")
+    expert, _ = load_expert(experiment.task, experiment.expert)
     if expert.fingerprint() != config["expert_sha256"]:
         raise ValueError(f"the expert of the run in {directory} is not the one that is there now")
-    task = get_task(config["task"])
-    train, held_out = (
-        collect(
-            expert,
-            task,
-            range(seed, seed + config[count]),
-            stochastic=config["stochastic"],
-            noise_seed=seed,
-        )
-        for seed, count in ((DEMONSTRATION_SEED, "episodes"), (HELD_OUT_SEED, "held_out"))
-    )
-    learner = Learner(**{**config["learner"], "hidden": tuple(config["learner"]["hidden"])})
+    train, held_out = demonstrations(experiment, expert)
+    learner, bank, steps = experiment.learner, experiment.bank, experiment.steps
     rates = np.concatenate([rate_table(bank, steps), rate_table(bank, steps + beyond)[steps:]])
-    cloning = CloningRun(learner, parse_schedule(config["schedule"]), rates, train.observations, train.actions)
+    cloning = CloningRun(learner, experiment.schedule, rates, train.observations, train.actions, train.step)
     cloning.restore(stored)
-    return FinishedRun(task, cloning, steps, tuple(bank), train, held_out)
+    return FinishedRun(get_task(experiment.task), cloning, steps, tuple(bank), train, held_out)
+
+
+def experiment_of(config: Mapping[str, Any]) -> CloningExperiment:
+    """The experiment that a run's config.json describes; what else is in it is left aside.
+
+    Raises:
+        ValueError: if it describes none.
+    """
+    names = {field.name for field in dataclasses.fields(CloningExperiment)}
+    try:
+        fields = {name: _plain(value) for name, value in config.items() if name in names}
+        order = config.get("bank_order", list(default_bank()))
+        fields["bank"] = {name: _called(config["bank"][name], _AVERAGES) for name in order}
+        fields["schedule"] = parse_schedule(config["schedule"])
+        fields["learner"] = Learner(**{name: _plain(value) for name, value in config["learner"].items()})
+        return CloningExperiment(**fields)
+    except (KeyError, TypeError) as e:
+        raise ValueError(f"the configuration describes no cloning run: {e}") from e
+
+
+def _plain(value: Any) -> Any:
+    return tuple(map(_plain, value)) if isinstance(value, list) else value
 
 
 def parse_schedule(text: str) -> Schedule:
@@ -117,10 +134,14 @@ def parse_schedule(text: str) -> Schedule:
     Raises:
         ValueError: if it is anything else; nothing in it is executed.
     """
+    return _called(text, _SCHEDULES)
+
+
+def _called(text: str, classes: Mapping[str, type]) -> Any:
     try:
-        return _parsed(ast.parse(text, mode="eval").body, _SCHEDULES)
+        return _parsed(ast.parse(text, mode="eval").body, classes)
     except (SyntaxError, ValueError, TypeError) as e:
-        raise ValueError(f"schedule must be written as in Constant(step_size=0.004), got {text!r}: {e}") from e
+        raise ValueError(f"must be written as in {min(classes)}(...) with plain values, got {text!r}: {e}") from e
 
 
 def _parsed(node: ast.expr, classes: Mapping[str, type]) -> Any:

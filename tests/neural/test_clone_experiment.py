@@ -15,10 +15,11 @@ import xarray as xr
 import gvatheory as gva
 from neural.control import experiment as module
 from neural.control.cloning import CloningRun
+from neural.control.demonstrations import DemonstrationSpec, load, make
 from neural.control.design import CloningExperiment
 from neural.control.experiment import run
 from neural.control.learner import Learner
-from neural.control.policies import MLPPolicy, save_policy
+from neural.control.policies import MLPPolicy, load_policy, save_policy
 from neural.control.snapshots import reconstruct_average, snapshot_path
 from neural.runs import load_dataset
 from paper_figs.clone_commands import Clone
@@ -62,6 +63,45 @@ def assert_same(a: xr.Dataset, b: xr.Dataset) -> None:
     assert set(a.variables) == set(b.variables)
     for name in a.variables:
         assert a[name].values.tobytes() == b[name].values.tobytes(), name
+
+
+def test_stored_demonstrations_are_cloned_and_their_last_episodes_held_out(expert, tmp_path) -> None:
+    """Recorded from the seeds that a run would take, split in two, they are what it would have cloned."""
+    spec = DemonstrationSpec(expert=str(expert), episodes=5, seed=module.DEMONSTRATION_SEED)
+    make(spec, tmp_path / "set")
+    stored = small(expert, demonstrations=str(tmp_path / "set"), held_out=2)
+    train, held_out = module.demonstrations(stored, None)
+    policy, _ = load_policy(expert)
+    anew = module.demonstrations(small(expert, episodes=3), policy)[0]
+    np.testing.assert_array_equal(train.observations, anew.observations)
+    np.testing.assert_array_equal(train.actions, anew.actions)
+    assert [len(set(d.episode)) for d in (train, held_out)] == [3, 2]
+    whole = load(tmp_path / "set").pairs
+    for name in ("observations", "actions", "step"):
+        both = np.concatenate([getattr(train, name), getattr(held_out, name)])
+        np.testing.assert_array_equal(both, getattr(whole, name))
+    assert train.results.seeds + held_out.results.seeds == whole.results.seeds
+    assert (held_out.episode[0], held_out.step[0], len(held_out.episode)) == (0, 0, held_out.results.lengths.sum())
+
+    dataset = run(stored, tmp_path / "run")
+    floor = policy.action_variance(held_out.observations, -1.0, 1.0).sum(axis=1).mean()
+    assert float(dataset["loss_floor"]) == pytest.approx(floor)
+    other = tmp_path / "other.safetensors"
+    save_policy(other, dataclasses.replace(policy, biases=tuple(b + np.float32(0.1) for b in policy.biases)))
+    assert np.isnan(run(dataclasses.replace(stored, expert=str(other)), tmp_path / "foreign")["loss_floor"])
+    make(dataclasses.replace(spec, seed=7), tmp_path / "moved")
+    (tmp_path / "set").rename(tmp_path / "first")
+    (tmp_path / "moved").rename(tmp_path / "set")
+    with pytest.raises(FileExistsError, match="differs in demonstrations_sha256"):
+        run(stored, tmp_path / "run")
+    for change, message in (
+        ({"task": "Hopper-v4", "expert": None}, "must be of Hopper-v4, those are of Walker2d-v4"),
+        ({"held_out": 5}, "held_out must be an integer from 1 to 4, got 5"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(dataclasses.replace(stored, **change), tmp_path / "refused" / message[:8])
+    with pytest.raises(ValueError, match="fresh must not be given for stored demonstrations"):
+        dataclasses.replace(stored, fresh=10)
 
 
 class Stopped(Exception):

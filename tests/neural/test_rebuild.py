@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import gvatheory as gva
-from neural.control.experiment import CloningExperiment, run
+from neural.control.design import CloningExperiment
+from neural.control.experiment import run
 from neural.control.landscape import norm, path_direction
 from neural.control.learner import Learner
 from neural.control.neighbourhood import Directions, neighbours, run_centres
-from neural.control.rebuild import parse_schedule, rebuild
+from neural.control.rebuild import experiment_of, parse_schedule, rebuild
 from neural.control.rollout import evaluate
 
 EXPERIMENT = CloningExperiment(
@@ -50,6 +51,19 @@ def test_the_end_is_that_of_the_run(finished) -> None:
     np.testing.assert_allclose(losses, dataset["loss"][-1], rtol=1e-4)
     with pytest.raises(ValueError, match="updates must be an integer from 0 to 0, got 1"):
         again.cloning.advance(1)
+
+
+def test_a_configuration_is_read_back(finished) -> None:
+    directory, _ = finished
+    config = json.loads((directory / "config.json").read_text())
+    assert experiment_of(config).describe() == EXPERIMENT.describe()
+    bank = {"z": gva.PowerEMA(2 / 3, burn_in=3), "a": gva.EMA(0.5), "m": gva.EveryK(gva.Tail(0.5), 2)}
+    own = dataclasses.replace(
+        EXPERIMENT, bank=bank, evaluate=("m",), windows=((2, 3), (5, 9)), rollout_steps=None, action_noise=0.1
+    )
+    read = experiment_of(json.loads(json.dumps(own.describe(), sort_keys=True)))
+    assert read == own
+    assert list(read.bank) == ["z", "a", "m"]
 
 
 def test_going_on_is_a_longer_run(finished, tmp_path) -> None:
@@ -96,7 +110,7 @@ def test_schedules_are_read_and_nothing_is_executed() -> None:
         "Constant(step=1)",
         "Constant(step_size=-1)",
     ):
-        with pytest.raises(ValueError, match="schedule must be written as in"):
+        with pytest.raises(ValueError, match="must be written as in"):
             parse_schedule(text)
 
 
@@ -108,8 +122,12 @@ def test_what_is_no_finished_run_is_refused(finished, tmp_path) -> None:
     for change, message in (
         ({"steps": 31}, "stopped at update 30 of 31"),
         ({"expert_sha256": "0"}, "not the one that is there now"),
-        ({"bank": {"mine": "EMA(gamma=0.5, burn_in=0)"}}, "bank of its own"),
-        ({"schedule": "Nothing()"}, "schedule must be written"),
+        ({"bank": {**config["bank"], "EMA 0.01": "print(1)"}}, "must be written as in"),
+        ({"bank": {"mine": "EMA(gamma=0.5, burn_in=0)"}}, "describes no cloning run"),
+        ({"steps": None}, "steps must be an integer at least 1, got None"),
+        ({"seeds": [1, 2]}, "only a perceptron's run of one seed"),
+        ({"fresh": 7}, "only a perceptron's run of one seed"),
+        ({"schedule": "Nothing()"}, "must be written as in"),
         ({"learner": {**config["learner"], "hidden": [9]}}, "of the checkpoint is"),
     ):
         (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
