@@ -95,6 +95,28 @@ def trace(grammar: StoryGrammar, tokens: np.ndarray) -> np.ndarray:
     return out
 
 
+def greedy(grammar: StoryGrammar, tokens: np.ndarray, length: int) -> np.ndarray:
+    """Stories continued by the likeliest word each time, the first in the vocabulary of equals: (n, t + length) int64.
+
+    What a perfect model would say at temperature zero.
+
+    Args:
+        grammar: the definition.
+        tokens: (n, t) prompts, from their beginning.
+        length: words to add, at least 0.
+
+    Raises:
+        ValueError: naming an argument out of range; as `next_token_probabilities` for a prompt that is no story.
+    """
+    validation.integer("length", length, 0)
+    next_token_probabilities(grammar, tokens)
+    p, state, added = process(grammar), trace(grammar, tokens)[:, -1].copy(), []
+    for _ in range(length):
+        added.append(p.weights(state).argmax(axis=1))
+        p.advance(state, added[-1])
+    return np.concatenate([tokens, *(word[:, None] for word in added)], axis=1)
+
+
 def prompts(grammar: StoryGrammar, count: int, sentences: int, *, seed: int, first: int = 0) -> list[np.ndarray]:
     """The first sentences of stories, each up to and with its full stop number `sentences`; see `sample`.
 
