@@ -16,7 +16,7 @@ from neural.language.grammar import STOP, StoryGrammar
 from neural.language.grammar_floor import entropies, story_mean, top_two_gaps
 from neural.language.grammar_sampling import fingerprint, greedy, next_token_probabilities, sample, trace
 from neural.language.grammar_sentences import SLOTS
-from neural.language.grammar_world import SLOT
+from neural.language.grammar_world import NOTED, SLOT, SUBJECT, WORLD
 from neural.statistics import Estimate
 
 NEAR = (0.01, 0.05, 0.1, 0.2)
@@ -33,6 +33,7 @@ class Summary:
         near: share of gaps below each of `NEAR`, among the words that are not sure; the gap is the log-ratio of the two
             largest probabilities.
         quantiles: of the gap, at `QUANTILES`, among the same.
+        reach: words since the fact behind an answer was said, at `QUANTILES`; see `reach`.
         sentence_words: words per full stop.
         slots: share of the words and mean entropy of each slot of a sentence that is not always sure.
         greedy_cycles: share of the greedy continuations that come back to a state, and so repeat for ever.
@@ -42,6 +43,7 @@ class Summary:
     sure: Estimate
     near: tuple[Estimate, ...]
     quantiles: tuple[float, ...]
+    reach: tuple[float, ...]
     sentence_words: float
     slots: Mapping[str, tuple[float, float]]
     greedy_cycles: float
@@ -75,10 +77,36 @@ def summary(grammar: StoryGrammar, *, stories: int = 1024, length: int = 256, se
         sure=story_mean(~finite),
         near=tuple(_share(gap < near, finite) for near in NEAR),
         quantiles=tuple(np.quantile(gap[finite], QUANTILES).tolist()),
+        reach=tuple(np.quantile(reach(grammar, tokens), QUANTILES).tolist()),
         sentence_words=float(tokens[:, 1:].size / np.sum(tokens == grammar.token(STOP))),
         slots=slots,
         greedy_cycles=_greedy_cycles(grammar, tokens[:64], length),
     )
+
+
+def reach(grammar: StoryGrammar, tokens: np.ndarray) -> np.ndarray:
+    """Words from the fact behind an answer to the answer, for all answers of (n, t) stories: whole numbers ≥ 1.
+
+    Answers are the last words of `A is in the P`, `where is X ? in the P` and `who has the O ? A`. The fact is where
+    somebody or something is, or who has it; of two, for the place of a thing in somebody's hands, the older.
+    """
+    states, rows = trace(grammar, tokens), np.arange(len(tokens))
+    said = np.zeros((len(tokens), states.shape[2]), dtype=int)  # when each cell changed last
+    own, place, holder = (SLOTS.index(name) for name in ("own place", "answer place", "holder"))
+    things, found = WORLD + grammar.agents, []
+    for t in range(tokens.shape[1]):
+        now = states[:, t]
+        slot, noted = now[:, SLOT], now[:, NOTED].astype(int)
+        # Of an answer, the cell asked for: the subject's place, or that of the thing or person noted.
+        thing = (slot != own) & (noted <= grammar.objects)
+        cell = np.where(thing, things - 1 + noted, WORLD - 1 + noted - grammar.objects)
+        cell = np.where(slot == own, WORLD - 1 + now[:, SUBJECT], cell)
+        since, owner = said[rows, cell], now[rows, cell]
+        held = (slot == place) & thing & (owner <= grammar.agents)
+        since = np.where(held, np.minimum(since, said[rows, np.where(held, WORLD - 1 + owner, 0)]), since)
+        found.append((t - since)[np.isin(slot, (own, place, holder))])
+        said[states[:, t + 1] != now] = t
+    return np.concatenate(found)
 
 
 def _share(hits: np.ndarray, among: np.ndarray) -> Estimate:
@@ -107,6 +135,7 @@ def main() -> None:
     print(
         f"floor {shown(found.floor)} nats per word; sure words {shown(found.sure)}; greedy cycles {found.greedy_cycles}"
     )
+    print("words since the facts", ", ".join(f"{q}: {v:.0f}" for q, v in zip(QUANTILES, found.reach, strict=True)))
     print(f"words per sentence {found.sentence_words:.2f}")
     for near, share in zip(NEAR, found.near, strict=True):
         print(f"gap below {near}: {shown(share)}")

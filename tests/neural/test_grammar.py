@@ -27,7 +27,7 @@ from neural.language.grammar_sampling import (
     trace,
 )
 from neural.language.grammar_sentences import DEAD, SLOTS
-from neural.language.grammar_summary import summary
+from neural.language.grammar_summary import reach, summary
 from neural.language.grammar_world import SLOT, process
 from tests.budget import FALSE_ALARM, assert_mean
 
@@ -258,6 +258,20 @@ def test_gaps_are_broad_with_ties_near() -> None:
     assert found.floor == story_mean(floor(DEFAULT, tokens))
     gaps = top_two_gaps(next_token_probabilities(DEFAULT, tokens)[:, 1:])
     assert found.near[2].value == pytest.approx(np.sum(gaps < 0.1) / np.sum(np.isfinite(gaps)))
+
+
+def test_reach_is_counted_from_the_older_fact() -> None:
+    text = "<begin> anna arrives in the attic . ben arrives in the barn . ben finds the apple . "
+    answers = {  # positions of the answer and of the fact
+        "anna is in the attic .": (22, 5),
+        "where is anna ? in the attic .": (24, 5),
+        "where is the apple ? in the barn .": (25, 11),  # ben came before he found it
+        "who has the apple ? ben .": (23, 16),
+        "ben drops the apple . where is the apple ? in the barn .": (30, 21),
+    }
+    for said, (answer, fact) in answers.items():
+        assert reach(DEFAULT, DEFAULT.encode(text + said)[None]).tolist() == [answer - fact], said
+    assert summary(DEFAULT, stories=64, length=128).reach[2] > 5
 
 
 def test_greedy_says_the_likeliest_word() -> None:
