@@ -5,8 +5,9 @@ the sentence, and the world: the place of each agent and the whereabouts of each
 in, `Process.weights` says what may follow, as whole numbers proportional to the probabilities; a word that contradicts
 the world weighs nothing. Whole numbers make sums exact, so that a story does not depend on the machine.
 
-A weight is a product of preferences (see `StoryGrammar`), divided by powers of two. They depend on who acts, with what,
-where, and after whom; a verb said twice in succession weighs a sixteenth, or greedy stories would stand still.
+A weight is a product of preferences (see `StoryGrammar`), divided by powers of two. They depend on who acts, after whom,
+with what, where, and at what time of day; what has just been said weighs less when it is said again, and each verb makes
+a change of the time likelier, or greedy stories would stand still.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _RATES = {
     "sees": 2,
 }
 _HANDLED = ("found", "taken", "dropped", "given", "held", "seen")
-_ARRIVES, _GOES, _IS, _FINDS, _TAKES, _DROPS, _GIVES, _MEETS, _HAS, _SEES = range(len(VERBS))
+_VERB = {verb: column for column, verb in enumerate(VERBS)}
 _ONE = 256  # the least preference
 _ASKED = 1 + len(VERBS)  # in place of a verb: a question came last
 _OLD = 10  # verbs until time is sure to press on
@@ -177,16 +178,16 @@ class Process:
         again = np.flatnonzero((state[:, VERB] > 0) & (state[:, VERB] < _ASKED))
         weight[again, state[again, VERB] - 1] //= 16
         possible = np.ones((len(state), len(VERBS)), dtype=bool)
-        possible[:, _FINDS] = self.handled(state, "found").any(axis=1)
-        possible[:, _TAKES] = self.handled(state, "taken").any(axis=1)
+        possible[:, _VERB["finds"]] = self.handled(state, "found").any(axis=1)
+        possible[:, _VERB["takes"]] = self.handled(state, "taken").any(axis=1)
         holds, company = self.handled(state, "held").any(axis=1), self.companions(state).any(axis=1)
-        possible[:, _DROPS] = holds
-        possible[:, _GIVES] = holds & company
-        possible[:, _MEETS] = company
-        possible[:, _SEES] = self.handled(state, "seen").any(axis=1)
+        possible[:, _VERB["drops"]] = holds
+        possible[:, _VERB["gives"]] = holds & company
+        possible[:, _VERB["meets"]] = company
+        possible[:, _VERB["sees"]] = self.handled(state, "seen").any(axis=1)
         # Whoever has not come yet can only arrive, and nobody arrives twice.
         possible &= (here > 0)[:, None]
-        possible[:, _ARRIVES] = here == 0
+        possible[:, _VERB["arrives"]] = here == 0
         return weight * possible
 
 

@@ -167,11 +167,11 @@ def test_a_story_is_a_function_of_seed_and_index(monkeypatch: pytest.MonkeyPatch
 
 
 def test_stories_end_as_often_as_asked() -> None:
-    grammar = dataclasses.replace(DEFAULT, end_probability=0.1)
+    grammar = dataclasses.replace(DEFAULT, end_probability=0.4)
     tokens = sample(grammar, 2000, 60, seed=7)
     begun = trace(grammar, tokens)[:, :-1]
     could = (begun[:, :, SLOT] == SLOTS.index("start")) & (begun[:, :, 1] > 0)
-    assert_mean((tokens == grammar.token("<end>"))[could], 0.1)
+    assert_mean((tokens == grammar.token("<end>"))[could], 0.4)
     assert not np.any(sample(dataclasses.replace(grammar, end_probability=0.0), 200, 200, seed=7) == 1)
     after = tokens[:, 1:][tokens[:, :-1] == grammar.token("<end>")]
     assert np.all(after == grammar.token("<begin>"))
