@@ -5,9 +5,9 @@ the sentence, and the world: the place of each agent and the whereabouts of each
 in, `Process.weights` says what may follow, as whole numbers proportional to the probabilities; a word that contradicts
 the world weighs nothing. Whole numbers make sums exact, so that a story does not depend on the machine.
 
-A weight is a product of preferences (see `StoryGrammar`), divided by powers of two. They depend on who acts, after whom,
-with what, where, and at what time of day; what has just been said weighs less when it is said again, and each verb makes
-a change of the time likelier, or greedy stories would stand still.
+A weight is a product of preferences (see `StoryGrammar`), divided by powers of two. They depend on who acts, after
+whom, with what, where, and at what time of day; what has just been said weighs less when it is said again, and each
+verb makes a change of the time likelier, or greedy stories would stand still.
 """
 
 from __future__ import annotations

@@ -124,6 +124,26 @@ def test_probabilities_are_those_of_the_preferences() -> None:
     both = preference("goes on 1 6"), int(256 * np.exp(1.6))
     assert after[6, [DEFAULT.token("and"), DEFAULT.token(".")]] == pytest.approx(np.array(both) / sum(both))
 
+    # Ben is the second, and weighs a quarter as soon as he has had his turn.
+    after = next_token_probabilities(DEFAULT, DEFAULT.encode("<begin> ben arrives in the hall .")[None])[0, -1]
+    places = [6 if a == 1 else 0 for a in range(8)]
+    acts = [preference(f"follows 0 2 {a}") * preference(f"acts {p} {a}") // 256 for a, p in enumerate(places)]
+    acts[1] //= 4
+    assert after[DEFAULT.tokens_of("AGENT")] / after[DEFAULT.token("where")] == pytest.approx(
+        np.array(acts) / (4 * preference("asks where 2"))
+    )
+
+
+def test_time_presses_on_up_to_a_limit() -> None:
+    def then(clauses: int) -> float:
+        text = "<begin> ben arrives in the hall" + " and has nothing" * clauses + " ."
+        return float(next_token_probabilities(DEFAULT, DEFAULT.encode(text)[None])[0, -1, DEFAULT.token("then")])
+
+    rising = [then(clauses) for clauses in range(1, 10)]
+    assert np.all(np.diff(rising) > 0)
+    assert rising[-1] > 0.8
+    assert then(10) == then(40) == pytest.approx(rising[-1])
+
 
 def test_samples_have_the_claimed_marginals() -> None:
     length, count = 11, 40_000

@@ -224,6 +224,7 @@ def verdicts(text: str) -> list[Verdict]:
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
+        ("anna goes to the barn and gladly gives the apple to ben and has nothing and is in the barn .", [TRUE]),
         # A false sentence is as good as unsaid, also where its first clause was true.
         ("anna goes to the barn and meets anna . anna is in the attic .", [FALSE, TRUE]),
         ("ben takes the apple . who has the apple ? anna .", [FALSE, TRUE]),
