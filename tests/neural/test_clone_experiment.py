@@ -237,11 +237,11 @@ def test_seeds_one_after_another_are_their_own_runs_bit_for_bit(expert, tmp_path
     alone = dataclasses.replace(together, seeds=(), learner=dataclasses.replace(together.learner, seed=1))
     single = run(alone, tmp_path / "alone")
     assert_same(dataset.sel(seed=1).drop_vars("seed"), single)
-    a, b = (
-        reconstruct_average(together, tmp_path / "both", gva.EMA(0.2), seed=1),
-        reconstruct_average(alone, tmp_path / "alone", gva.EMA(0.2)),
+    both, one = (
+        reconstruct_average(experiment, tmp_path / name, gva.EMA(0.2), seed=1)
+        for experiment, name in ((together, "both"), (alone, "alone"))
     )
-    assert a.policy.fingerprint() == b.policy.fingerprint()
+    assert both.policy.fingerprint() == one.policy.fingerprint()
 
 
 def test_seeds_side_by_side_differ_from_their_own_runs_by_rounding(expert, tmp_path) -> None:
