@@ -131,7 +131,7 @@ class _Cloning:
         """Train and measure to the end."""
         experiment, records = self.experiment, self.records
         turns = np.arange(experiment.fresh, experiment.steps, experiment.fresh) if experiment.fresh else []
-        events = (records.at, records.updates, experiment.snapshot_times(), turns)
+        events = (records.at, records.updates, experiment.snapshot_times(), turns, [experiment.steps])
         stops = np.unique(np.concatenate(events)).astype(int)
         for stop in stops[stops > self.t]:
             while self.t < stop:

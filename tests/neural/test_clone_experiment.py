@@ -21,7 +21,7 @@ from neural.control.experiment import run
 from neural.control.learner import Learner
 from neural.control.policies import MLPPolicy, load_policy, save_policy
 from neural.control.snapshots import reconstruct_average, snapshot_path
-from neural.runs import load_dataset
+from neural.runs import load_arrays, load_dataset
 from paper_figs.clone_commands import Clone
 
 BANK = {"EMA 0.1": gva.EMA(0.1), "power 2/3": gva.PowerEMA(2 / 3), "Polyak": gva.Polyak(), "tail": gva.Tail(0.5)}
@@ -286,6 +286,12 @@ def test_a_bank_may_be_empty(expert, tmp_path) -> None:
     dataset = run(small(expert, bank={}, evaluate=(), steps=40, spaced=0), tmp_path)
     reference = run(small(expert, steps=40, spaced=0), tmp_path / "banked")
     np.testing.assert_array_equal(dataset["loss"], reference["loss"].sel(average=["raw"]))
+
+
+def test_a_run_goes_to_its_end_even_if_nothing_is_measured_there(expert, tmp_path) -> None:
+    dataset = run(small(expert, consecutive=0, spaced=0, windows=((3, 4),)), tmp_path)
+    np.testing.assert_array_equal(dataset["iterate"], [3, 4])
+    assert load_arrays(tmp_path / "checkpoint.npz")["t"] == 70
 
 
 COMMAND = (
