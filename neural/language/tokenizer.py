@@ -7,6 +7,7 @@ ends a document. It is never produced by text, even by text that spells its name
 from __future__ import annotations
 
 import dataclasses
+import gc
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -65,8 +66,15 @@ class TextTokenizer:
 
     def encode_documents(self, documents: Sequence[str]) -> list[list[int]]:
         """Ids of many documents, each with the end token last, by as many threads as the library takes."""
-        end = self.end_id
-        return [[*encoded.ids, end] for encoded in self.backend.encode_batch_fast(list(documents))]
+        end, collecting = self.end_id, gc.isenabled()
+        # A Ctrl-C waits for the library to return. Were garbage collected before, for the many objects it returns, the
+        # callback that JAX has in every collection would receive the interrupt, and what is raised there is ignored.
+        gc.disable()
+        try:
+            return [[*encoded.ids, end] for encoded in self.backend.encode_batch_fast(list(documents))]
+        finally:
+            if collecting:
+                gc.enable()
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, leaving end tokens out; bytes that are no UTF-8, as of a cut character, become U+FFFD.

@@ -95,7 +95,7 @@ def test_a_dataset_is_read_by_name(monkeypatch) -> None:
         def select_columns(self, names: list[str]) -> list[dict[str, Any]]:
             return [{name: row[name] for name in names} for row in self]
 
-    rows = [{"story": text, "author": "x"} for text in ("one\r\n", "", None, "two")]
+    rows = [{"story": text, "author": "x"} for text in ("one\r\nand\rhalf\r\n", "", None, "two")]
 
     def load_dataset(*args: Any, **kwargs: Any) -> Table:
         asked.append((args, kwargs))
@@ -105,7 +105,7 @@ def test_a_dataset_is_read_by_name(monkeypatch) -> None:
     module.__dict__["load_dataset"] = load_dataset
     monkeypatch.setitem(sys.modules, "datasets", module)
     source = TextSource(dataset="someone/stories", dataset_split="test", column="story", revision="abc")
-    assert list(source.documents()) == ["one", "two"]
+    assert list(source.documents()) == ["one\nand\nhalf", "two"]
     assert asked == [(("someone/stories",), {"split": "test", "revision": "abc"})]
     with pytest.raises(ValueError, match=r"someone/stories has no column 'text', it has \['story', 'author'\]"):
         list(dataclasses.replace(source, column="text").documents())
@@ -131,13 +131,14 @@ def test_a_parquet_file(tmp_path, monkeypatch) -> None:
         list(TextSource((file,)).documents())
 
 
-@pytest.mark.filterwarnings("ignore:Cannot (locate|pickle)")  # the library's, where it hashes a table
-def test_a_local_dataset_by_the_library_itself(tmp_path) -> None:
+def test_a_local_dataset_by_the_library_itself(tmp_path, monkeypatch) -> None:
     datasets: Any = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    pyarrow: Any = importlib.import_module("pyarrow")
+    parquet: Any = importlib.import_module("pyarrow.parquet")
     (tmp_path / "set").mkdir()
-    datasets.Dataset.from_dict({"text": ["one\r\ntwo", "", "three"]}).to_parquet(
-        str(tmp_path / "set" / "train.parquet")
-    )
+    table = pyarrow.table({"text": ["one\r\ntwo", None, "", "three"]})
+    parquet.write_table(table, tmp_path / "set" / "train.parquet")
     assert list(TextSource(dataset=str(tmp_path / "set")).documents()) == ["one\ntwo", "three"]
 
 

@@ -1,8 +1,10 @@
 """The tokenizer: every text comes back, training is repeatable, and damage and impossible sizes are named."""
 
+import gc
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +47,22 @@ def test_documents_are_their_texts_ended_by_the_end_token(texts) -> None:
     documents = TOKENIZER.encode_documents(texts)
     assert documents == [[*TOKENIZER.encode(text), TOKENIZER.end_id] for text in texts]
     assert TOKENIZER.decode([i for ids in documents for i in ids]) == "".join(texts)
+
+
+def test_no_garbage_is_collected_while_an_interrupt_may_wait() -> None:
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            collecting.append(gc.isenabled())
+            return getattr(TOKENIZER.backend, name)
+
+    collecting: list[bool] = []
+    watched: Any = Watched()
+    assert TextTokenizer(watched).encode_documents(TEXTS) == TOKENIZER.encode_documents(TEXTS)
+    assert collecting == [True, False]  # the end token is looked up first
+    assert gc.isenabled()
+    with pytest.raises(TypeError):
+        TOKENIZER.encode_documents([3])  # pyright: ignore[reportArgumentType]
+    assert gc.isenabled()
 
 
 def test_merges_shorten_what_was_learnt_from() -> None:
