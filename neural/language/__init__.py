@@ -1,1 +1,1 @@
-"""Language: the embedded story grammar, whose next-token probabilities and truths are known exactly."""
+"""Autoregressive language models: corpora, training, averages, continuations."""
