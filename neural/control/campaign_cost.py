@@ -74,15 +74,16 @@ def cost(experiment: CloningExperiment, units: UnitCosts) -> float:
     if experiment.task not in units.physics:
         raise ValueError(f"task must be among those measured, {sorted(units.physics)}, got {experiment.task!r}")
     size, physics = weights(experiment), units.physics[experiment.task]
+    history = experiment.learner.history  # a transformer looks at so many observations each time
     update = units.update + size * (
-        units.weight * experiment.learner.batch_size + units.average * len(experiment.bank) + units.optimiser
+        units.weight * experiment.learner.batch_size * history + units.average * len(experiment.bank) + units.optimiser
     )
     demonstrated = (experiment.episodes + experiment.held_out) * get_task(experiment.task).time_limit
     return (
         units.start
         + experiment.steps * update
         + demonstrated * physics
-        + rolled_out(experiment) * (physics + units.policy * size)
+        + rolled_out(experiment) * (physics + units.policy * size * history)
     )
 
 

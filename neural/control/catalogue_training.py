@@ -138,7 +138,26 @@ def architecture() -> list[Intervention]:
         )
         for activation in ("tanh", "silu")
     ]
-    return out
+    return out + _transformers()
+
+
+def _transformers() -> list[Intervention]:
+    """The other network of the paper, over a window of observations; each differs from the first in one option."""
+    memory = (
+        "A network that sees the recent past: does knowing velocities twice, or the phase, change what is amplified?"
+    )
+    size = "Does the spread of a transformer depend on its size?"
+    base = {"architecture": "transformer", "window": 8, "width": 64, "layers": 2}
+    variants = [("transformer", memory, {})]
+    variants += [(f"transformer, window {n}", memory, {"window": n}) for n in (1, 2, 4, 16)]
+    variants += [(f"transformer, width {n}", size, {"width": n}) for n in (32, 128)]
+    variants += [(f"transformer, {n} layers", size, {"layers": n}) for n in (1, 4)]
+    return [
+        Intervention(
+            "architecture", name, why, SPREAD, tuple((f"learner.{k}", v) for k, v in {**base, **change}.items())
+        )
+        for name, why, change in variants
+    ]
 
 
 def scale() -> list[Intervention]:
