@@ -143,7 +143,7 @@ def _cleaned(origin: str, texts: Iterator[str | None]) -> Iterator[str]:
     """Documents stripped, with line ends made "\\n", without empty and missing ones; ValueError if none is left."""
     found = False
     for text in texts:
-        document = "" if text is None else text.replace("\r\n", "\n").replace("\r", "\n").strip()
+        document = "" if text is None else _line_ends(text).strip()
         if document:
             found = True
             yield document
@@ -151,8 +151,12 @@ def _cleaned(origin: str, texts: Iterator[str | None]) -> Iterator[str]:
         raise ValueError(f"{origin} holds no documents")
 
 
+def _line_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def _of_text(file: str, separator: str | None) -> Iterator[str]:
-    pattern = _BLANK_LINES if separator is None else re.compile(re.escape(separator))
+    pattern = _BLANK_LINES if separator is None else re.compile(re.escape(_line_ends(separator)))
     rest = ""
     with Path(file).open(encoding="utf-8-sig") as opened:  # which also makes every line end "\n"
         try:

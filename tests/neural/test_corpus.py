@@ -41,6 +41,9 @@ def test_text_files_whatever_the_chunk(tmp_path, monkeypatch, chunk) -> None:
     blank = "one\r\ntwo\r\n\r\nthree\nfour\n \t\n\n\n< |endoftext|>é\U0001f600\n\n"
     (tmp_path / "b.txt").write_bytes(blank.encode())
     assert list(TextSource((str(tmp_path / "b.txt"),), separator=None).documents()) == expected
+    (tmp_path / "c.txt").write_bytes(b"one\r\n--\r\ntwo--three")
+    rules = TextSource((str(tmp_path / "c.txt"),), separator="\r\n--\r\n")
+    assert list(rules.documents()) == ["one", "two--three"]
     both = TextSource((str(tmp_path / "a.txt"), str(tmp_path / "a.txt")))
     assert list(both.documents()) == expected * 2
 
