@@ -29,9 +29,10 @@ test-all: $(VENV)/.installed-dev $(VENV)/.installed-experts $(VENV)/.installed-m
 ledger: $(VENV)/.installed-demo
 	$(BIN)/gva check --no-mutants --page docs/propositions.md
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-dev $(VENV)/.installed-experts
 	$(BIN)/python -m benchmarks.theory
 	$(BIN)/python -m benchmarks.rollouts
+	$(BIN)/python -m benchmarks.cloning
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

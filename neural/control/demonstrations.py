@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ import numpy as np
 
 from gvatheory import validation
 from gvatheory.sweep import PACKAGES, provenance
+from neural import manifests
 from neural.control.experts import load_expert
 from neural.control.rollout import Demonstrations, EpisodeResults, collect
 from neural.control.tasks import Task, get_task
-from neural.runs import atomic, load_arrays, save_arrays
+from neural.runs import load_arrays, save_arrays
 
 FORMAT = "gvatheory demonstrations 1"
 MANIFEST, EPISODES = "manifest.json", "episodes.npz"
@@ -189,19 +189,7 @@ def read_manifest(directory: Path | str) -> dict[str, Any]:
         FileNotFoundError: if there is none.
         ValueError: if it is damaged or of another format.
     """
-    file = Path(directory) / MANIFEST
-    if not file.is_file():
-        raise FileNotFoundError(f"no demonstrations in {directory}: it lacks {MANIFEST}")
-    try:
-        manifest = json.loads(file.read_bytes())
-        stated = manifest.pop("sha256")
-    except (ValueError, KeyError, AttributeError) as e:
-        raise ValueError(f"{file} is damaged: {e}") from e
-    if stated != _digest(manifest):
-        raise ValueError(f"{file} is damaged: it does not match its own SHA-256")
-    if manifest.get("format") != FORMAT:
-        raise ValueError(f"{file} must have the format {FORMAT!r}, has {manifest.get('format')!r}")
-    return manifest
+    return manifests.read_manifest(Path(directory) / MANIFEST, FORMAT)
 
 
 def load(directory: Path | str, *, expert_sha256: str | None = None) -> StoredDemonstrations:
@@ -243,21 +231,8 @@ def load(directory: Path | str, *, expert_sha256: str | None = None) -> StoredDe
 
 
 def _checked(file: Path, stated: Mapping[str, Any]) -> Arrays:
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing, though the manifest names it")
-    found = _sha256(file)
-    if found != stated["sha256"]:
-        raise ValueError(f"{file} is damaged: its SHA-256 is {found}, the manifest has {stated['sha256']}")
+    manifests.check_file(file, stated)
     return load_arrays(file)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _digest(manifest: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 class _Writer:
@@ -313,10 +288,7 @@ class _Writer:
             "content_sha256": self._content.hexdigest(),
             "files": self._files,
         }
-        manifest = json.loads(json.dumps(manifest))
-        with atomic(self._directory / MANIFEST) as part:
-            part.write_text(json.dumps({**manifest, "sha256": _digest(manifest)}, indent=1, sort_keys=True))
-        return manifest
+        return manifests.write_manifest(self._directory / MANIFEST, manifest)
 
     def _write(self, name: str, arrays: Arrays, **facts: int) -> None:
         file = self._directory / name
@@ -324,4 +296,4 @@ class _Writer:
         # An npz holds the time at which it was written; what it says is the same without.
         for key, value in arrays.items():
             self._content.update(f"{key} {value.dtype} {value.shape}".encode() + np.ascontiguousarray(value).tobytes())
-        self._files[name] = {"sha256": _sha256(file), "bytes": file.stat().st_size, **facts}
+        self._files[name] = {**manifests.file_facts(file), **facts}

@@ -11,7 +11,6 @@ What becomes of an action: SAC, TQC, TD3 and DDPG squash it by tanh to a share o
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib
 import io
 import json
@@ -26,6 +25,7 @@ import numpy as np
 from gvatheory import validation
 from neural.control.policies import Activation, MLPPolicy, OutputMap, load_npz_policy
 from neural.control.tasks import Task, action_bound
+from neural.manifests import file_facts
 from neural.runs import load_arrays
 
 VEC_NORMALIZE_EPSILON = 1e-8
@@ -104,7 +104,7 @@ def import_policy(
             raise ValueError(f"{path} has {size} {getattr(policy, size)}, {task.id} needs {getattr(task, size)}{hint}")
     origin = {
         "file": path.name,
-        "sha256": _sha256(path),
+        "sha256": file_facts(path)["sha256"],
         "format": _FILE_FORMATS[path.suffix],
         "activation": policy.activation,
         "output": policy.output,
@@ -115,13 +115,9 @@ def import_policy(
     if options.normalisation is not None:
         origin["normalisation"] = {
             "file": Path(options.normalisation).name,
-            "sha256": _sha256(Path(options.normalisation)),
+            "sha256": file_facts(options.normalisation)["sha256"],
         }
     return policy, origin
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _from_npz(path: Path, options: ImportOptions) -> MLPPolicy:
