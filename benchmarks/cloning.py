@@ -11,15 +11,12 @@ enters it.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import os
 import platform
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +24,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import gvatheory as gva
+from benchmarks.output import emit, options
 from neural.averages import rate_table
 from neural.control.cloning import CloningRun
 from neural.control.learner import Learner
@@ -130,12 +128,7 @@ def _ratio(values: np.ndarray) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Updates per second of behaviour cloning.")
-    parser.add_argument("--out", type=Path, help="write the results there as JSON")
-    parser.add_argument("--turns", type=int, default=TURNS, help="times that the variants take turns, at least 1")
-    arguments = parser.parse_args()
-    if arguments.turns < 1:
-        parser.error(f"turns must be at least 1, got {arguments.turns}")
+    arguments = options("Updates per second of behaviour cloning.", TURNS)
     report = measure(arguments.turns)
     for name, result in report["results"].items():
         print(f"{name:30}{'updates/s':>12}{'range':>18}")
@@ -144,10 +137,7 @@ def main() -> None:
             print(f"  {variant:28}{row['median']:>12,}{f'{low:,}-{high:,}':>18}")
         for ratio in ("eight averages / PyTorch", "cost of eight averages"):
             print(f"  {ratio:28}{result[ratio]['median']:>12.2f}{result[ratio]['range']!s:>18}")
-    print(json.dumps(report))
-    if arguments.out is not None:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    emit(report, arguments.out)
 
 
 if __name__ == "__main__":

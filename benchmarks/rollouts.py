@@ -11,19 +11,16 @@ machine's load between turns hardly enters it. envpool and stable-baselines3 tak
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib
 import importlib.util
 import itertools
-import json
 import os
 import platform
 import time
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -32,6 +29,7 @@ import numpy as np
 from mujoco import rollout as mujoco_rollout
 from threadpoolctl import threadpool_limits
 
+from benchmarks.output import emit, options
 from neural.control.batch_env import model_of
 from neural.control.experts import load_expert
 from neural.control.policies import MLPPolicy
@@ -232,20 +230,14 @@ def _installed(package: str) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Closed-loop environment steps per second of Walker2d-v4.")
-    parser.add_argument("--out", type=Path, help="write the results there as JSON")
-    parser.add_argument("--turns", type=int, default=5, help="turns of all variants")
-    options = parser.parse_args()
+    arguments = options("Closed-loop environment steps per second of Walker2d-v4.", 5)
     warnings.filterwarnings("ignore")  # gymnasium asks to move on to v5, stable-baselines3 to gymnasium's registry
-    report = measure(options.turns)
+    report = measure(arguments.turns)
     for title, rows in (("steps/s", report["steps_per_second"]), ("ratio", report["ratios"])):
         print(f"{title:60}{'median':>10}{'min':>10}{'max':>10}")
         for name, values in rows.items():
             print(f"{name:60}" + "".join(f"{value:>10,}" for value in values))
-    print(json.dumps(report))
-    if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(report, indent=2) + "\n")
+    emit(report, arguments.out)
 
 
 if __name__ == "__main__":

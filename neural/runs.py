@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from safetensors import SafetensorError, safe_open
 
 
 @contextlib.contextmanager
@@ -55,6 +56,22 @@ def load_arrays(path: Path | str) -> dict[str, np.ndarray]:
         if isinstance(e, FileNotFoundError):
             raise
         raise ValueError(f"{path} is not a readable npz of plain arrays: {e}") from e
+
+
+def load_tensors(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays of a safetensors file, and its metadata.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not safetensors.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no policy file at {path}")
+    try:
+        with safe_open(path, framework="numpy") as f:
+            return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}  # noqa: SIM118 (safe_open is no mapping)
+    except SafetensorError as e:
+        raise ValueError(f"{path} is not a readable safetensors file: {e}") from e
 
 
 def save_dataset(path: Path | str, dataset: xr.Dataset) -> None:

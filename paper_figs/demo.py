@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import proofs_check
-from neural.control.experiment import CloningExperiment
+from neural.control.design import CloningExperiment
 from neural.control.experiment import run as run_cloning
 from neural.control.experts import load_expert
 from neural.control.learner import Learner

@@ -119,7 +119,7 @@ def test_bad_input_is_named_and_exits_with_2(capsys, arguments: str, message: st
 
 def test_the_clone_command_is_the_demos_experiment() -> None:
     """The report names `gva clone --seed S` as the command that reproduces its cloning run."""
-    from neural.control.experiment import CloningExperiment
+    from neural.control.design import CloningExperiment
     from neural.control.learner import Learner
     from paper_figs.clone_commands import Clone
 

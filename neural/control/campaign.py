@@ -22,7 +22,7 @@ import joblib
 from gvatheory import validation
 from gvatheory.grid_engines import ONE_THREAD, one_thread_each
 from neural.control.catalogue_terms import Intervention, apply, training_fingerprint
-from neural.control.experiment import CloningExperiment
+from neural.control.design import CloningExperiment
 from neural.control.experiment import run as run_experiment
 from neural.control.experts import load_expert
 from neural.control.tasks import get_task

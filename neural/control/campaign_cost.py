@@ -1,9 +1,10 @@
 """What an experiment costs: a model of its time, and the measurement of the model's unit costs on this machine.
 
-    seconds = start + updates · (update + P · (weight · batch + average · averages + optimiser))
-              + environment steps · (physics + P · policy)
+    seconds = start + updates · (update + P · (weight · batch · W + average · averages + optimiser))
+              + environment steps · (physics + P · policy · W)
 
-with P the number of weights. Environment steps are counted as if nobody fell, so roll-outs are an upper bound. Seconds
+with P the number of weights and W the number of observations that the network looks at each time, 1 but for a
+transformer. Environment steps are counted as if nobody fell, so roll-outs are an upper bound. Seconds
 are processor time of one core, so that whatever else runs here while they are measured hardly enters.
 """
 
@@ -13,7 +14,6 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 
-import jax
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -21,9 +21,10 @@ from gvatheory import validation
 from neural.averages import rate_table
 from neural.control.campaign import Cell
 from neural.control.cloning import CloningRun
-from neural.control.experiment import CloningExperiment
+from neural.control.design import CloningExperiment
 from neural.control.experts import load_expert
-from neural.control.learner import Learner, initial_params
+from neural.control.inference import COLUMNS
+from neural.control.learner import Learner, parameter_count
 from neural.control.rollout import collect, evaluate
 from neural.control.tasks import get_task
 
@@ -54,8 +55,7 @@ class UnitCosts:
 def weights(experiment: CloningExperiment) -> int:
     """Number of weights of the experiment's network."""
     task = get_task(experiment.task)
-    shapes = jax.eval_shape(lambda: initial_params(experiment.learner, task.observation_size, task.action_size))
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+    return parameter_count(experiment.learner, task.observation_size, task.action_size)
 
 
 def rolled_out(experiment: CloningExperiment) -> int:
@@ -167,18 +167,18 @@ def _time_updates(width: int, batch: int, averages: int, updates: int) -> tuple[
         begun = time.process_time()
         run.advance(updates)
         times.append((time.process_time() - begun) / updates)
-    size = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(run.state[0]))
-    return size, started, float(np.median(times))
+    return parameter_count(learner, 17, 6), started, float(np.median(times))
 
 
 def _time_policies() -> float:
-    """Seconds per weight of a policy's forward pass per observation, in the block that roll-outs use."""
+    """Seconds per weight of a policy's forward pass per observation, in one block as roll-outs use it."""
     expert, _ = load_expert("Walker2d-v4")
     task = get_task("Walker2d-v4")
-    pairs = collect(expert, task, [0], max_steps=16, threads=1).observations
+    seen = collect(expert, task, [0], max_steps=COLUMNS, threads=1).observations[:, None]
+    actor, valid = expert.actor(), np.ones(COLUMNS, dtype=int)
     size = sum(w.size for w in expert.weights)
     calls = 300
     begun = time.process_time()
     for _ in range(calls):
-        expert(pairs)
-    return (time.process_time() - begun) / (calls * len(pairs) * size)
+        actor.act(seen, valid)
+    return (time.process_time() - begun) / (calls * COLUMNS * size)

@@ -16,7 +16,7 @@ from gvatheory.schedules import Constant
 from neural.control import catalogue_averages as averages
 from neural.control import catalogue_training as training
 from neural.control.catalogue_terms import BASE, REFERENCE, Intervention
-from neural.control.experiment import CloningExperiment
+from neural.control.design import CloningExperiment
 from neural.control.learner import Learner
 
 TASKS = ("Walker2d-v4", "Hopper-v4", "HalfCheetah-v4", "Ant-v4", "Humanoid-v4")

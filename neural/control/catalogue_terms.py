@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gvatheory import validation
-from neural.control.experiment import CloningExperiment
+from neural.control.design import CloningExperiment
 
 REFERENCE = "reference"
 """Name, in a base experiment's bank, of the average that is compared with the raw iterate unless one is named."""

@@ -21,7 +21,7 @@ from gvatheory import validation
 from gvatheory.schedules import Schedule
 from neural.averages import block_length, block_weights, fold, init_bank
 from neural.control.gradients import pairs_gradient_noise, pairs_loss
-from neural.control.learner import Learner, Pairs, batch, initial_params, optimiser, parameter_shapes, training_loss
+from neural.control.learner import Learner, Pairs, batch, initial_params, optimiser, parameter_count, training_loss
 from neural.control.policies import MLPPolicy
 from neural.control.transformer import TransformerPolicy
 
@@ -88,8 +88,7 @@ class CloningRun:
             kept = self.block if rates.shape[1] else 0
             return params, updater.init(params), init_bank(params, rates.shape[1]), init_bank(params, kept)
 
-        shapes = parameter_shapes(learner, observations.shape[1], actions.shape[1])
-        self.block = block_length(sum(leaf.size for leaf in jax.tree.leaves(shapes)))
+        self.block = block_length(parameter_count(learner, observations.shape[1], actions.shape[1]))
         self.t = 0
         self.state = start(self._seed) if seeds is None else jax.vmap(start)(self._seed)
         key = dataclasses.replace(learner, seed=0), schedule, seeds is not None

@@ -13,6 +13,7 @@ import mujoco
 import numpy as np
 
 from neural.control.batch_env import BatchEnv
+from neural.control.inference import require_fit
 from neural.control.policies import MLPPolicy
 from neural.control.tasks import Task
 
@@ -33,11 +34,7 @@ class ClosedLoop:
         Raises:
             ValueError: if the policy does not fit the task.
         """
-        for name in ("observation_size", "action_size"):
-            if getattr(policy, name) != getattr(task, name):
-                raise ValueError(
-                    f"policy must have {name} {getattr(task, name)} for {task.id}, got {getattr(policy, name)}"
-                )
+        require_fit("policy", policy, task)
         self.policy, self.task = policy.astype(np.float64), task
         self.env = BatchEnv(task, size)
         self.model = self.env.batch.model

@@ -138,17 +138,7 @@ def split(pairs: Demonstrations, held_out: int) -> tuple[Demonstrations, Demonst
     """
     episodes = len(pairs.results.seeds)
     validation.integer("held_out", held_out, 1, episodes - 1)
-    first = episodes - held_out
-    rest = int(pairs.results.lengths[0, :first].sum())
-    results = pairs.results
-    cut = {name: getattr(results, name)[:, first:] for name in _COLUMNS}
-    fields = {name: getattr(pairs, name)[rest:] for name in ("observations", "actions", "step")}
-    last = Demonstrations(
-        **fields,
-        episode=pairs.episode[rest:] - first,
-        results=dataclasses.replace(results, seeds=results.seeds[first:], **cut),
-    )
-    return _first_episodes(pairs, first), last
+    return pairs.part(0, episodes - held_out), pairs.part(episodes - held_out, episodes)
 
 
 def _exactly(
@@ -157,18 +147,10 @@ def _exactly(
     """The first episodes whole, and the one in which `pairs` is reached once more, that much shorter."""
     lengths = recorded.results.lengths[0]
     whole = int(np.searchsorted(np.cumsum(lengths), pairs, side="right"))
-    parts = [_first_episodes(recorded, whole)] if whole else []
+    parts = [recorded.part(0, whole)] if whole else []
     if rest := pairs - int(lengths[:whole].sum()):
         parts.append(collect(expert, task, recorded.results.seeds[whole : whole + 1], max_steps=rest, **options))
     return parts
-
-
-def _first_episodes(recorded: Demonstrations, count: int) -> Demonstrations:
-    kept = slice(int(recorded.results.lengths[0, :count].sum()))
-    results = recorded.results
-    cut = {name: getattr(results, name)[:, :count] for name in _COLUMNS}
-    fields = {name: getattr(recorded, name)[kept] for name in ("observations", "actions", "episode", "step")}
-    return Demonstrations(**fields, results=dataclasses.replace(results, seeds=results.seeds[:count], **cut))
 
 
 def save(out: Path | str, stored: StoredDemonstrations) -> dict[str, Any]:
@@ -217,14 +199,7 @@ def load(directory: Path | str, *, expert_sha256: str | None = None) -> StoredDe
         max_steps=manifest["sizes"]["longest_episode"],
         **columns,
     )
-    lengths = results.lengths[0]
-    pairs = Demonstrations(
-        observations=joined["observations"],
-        actions=joined["actions"],
-        episode=np.repeat(np.arange(len(lengths)), lengths),
-        step=np.concatenate([np.arange(n) for n in lengths]),
-        results=results,
-    )
+    pairs = Demonstrations(joined["observations"], joined["actions"], results)
     return StoredDemonstrations(
         pairs, table["truncated"], joined.get("rewards"), table.get("final_observations"), manifest
     )

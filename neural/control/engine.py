@@ -61,13 +61,13 @@ class Recorder(Protocol):
 class Live:
     """Episodes in progress, one per entry of each array (n first)."""
 
-    def __init__(self, task: Task, window: int, draws: int) -> None:
-        self.row, self.policy, self.episode, self.length = (np.zeros(0, dtype=np.int64) for _ in range(4))
-        self.total = np.zeros(0)
-        self.observation = np.zeros((0, task.observation_size))
+    def __init__(self, task: Task, window: int, draws: int, n: int = 0) -> None:
+        self.row, self.policy, self.episode, self.length = (np.zeros(n, dtype=np.int64) for _ in range(4))
+        self.total = np.zeros(n)
+        self.observation = np.zeros((n, task.observation_size))
         # Older observations and drawn noise are kept only where a policy looks back or draws.
-        self.history = np.zeros((0, window if window > 1 else 0, task.observation_size))
-        self.normals = np.zeros((0, _NOISE_STEPS if draws else 0, draws, task.action_size), dtype=np.float32)
+        self.history = np.zeros((n, window if window > 1 else 0, task.observation_size))
+        self.normals = np.zeros((n, _NOISE_STEPS if draws else 0, draws, task.action_size), dtype=np.float32)
 
     def append(self, other: Live) -> None:
         """Take in others; all are then in the order of their policies."""
@@ -194,16 +194,13 @@ class _Worker:
         self.actors = {i: old[i] if i in old else run.policies[i].actor() for i in policies.tolist()}
 
     def _start(self, taken: range) -> None:
-        new, n = Live(self.run_.task, self.window, self.draws), len(taken)
+        new = Live(self.run_.task, self.window, self.draws, len(taken))
         new.policy, new.episode = np.divmod(np.array(taken), len(self.run_.seeds))
         new.row = np.array([self.free.pop() for _ in taken])
-        new.length, new.total = np.zeros(n, dtype=np.int64), np.zeros(n)
         seeds = [self.run_.seeds[e] for e in new.episode]
         new.observation = self.env.reset(new.row, seeds)
-        new.history = np.zeros((n, *new.history.shape[1:]))
         if self.window > 1:
             new.history[:, -1] = new.observation
-        new.normals = np.zeros((n, *new.normals.shape[1:]), dtype=np.float32)
         if self.noise is not None:
             for row, seed in zip(new.row.tolist(), seeds, strict=True):
                 self.generators[row] = np.random.default_rng([self.noise.seed, seed])
@@ -215,7 +212,7 @@ class _Worker:
         """What the policies choose, and with action noise what is executed instead; clipped, float32."""
         live, task = self.live, self.run_.task
         seen = live.history if self.window > 1 else live.observation[:, None]
-        normals = self._normals()
+        normals = self._normals() if self.draws else np.empty(0)
         actions = np.empty((len(live.row), task.action_size), dtype=np.float32)
         for policy, part in self.parts:
             actor, window = self.actors[policy], self.run_.policies[policy].window
@@ -237,12 +234,10 @@ class _Worker:
         """This step's standard normals, (n, draws, action_size)."""
         live = self.live
         at = live.length % _NOISE_STEPS
-        if self.draws:
-            for i in np.flatnonzero(at == 0):
-                drawn = live.normals[i]
-                drawn[...] = self.generators[int(live.row[i])].standard_normal(drawn.shape, dtype=np.float32)
-            return live.normals[np.arange(len(at)), at]
-        return live.normals[:, 0:0]
+        for i in np.flatnonzero(at == 0):
+            drawn = live.normals[i]
+            drawn[...] = self.generators[int(live.row[i])].standard_normal(drawn.shape, dtype=np.float32)
+        return live.normals[np.arange(len(at)), at]
 
     def _tick(self) -> None:
         """One environment step of every running episode."""

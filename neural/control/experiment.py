@@ -18,7 +18,7 @@ from neural.control.cloning import CloningRun
 from neural.control.demonstrations import load, read_manifest, split
 from neural.control.design import CloningExperiment
 from neural.control.experts import load_expert
-from neural.control.learner import Learner, Pairs, parameter_shapes
+from neural.control.learner import Learner, Pairs, parameter_count
 from neural.control.records import ROLLED_OUT, Records
 from neural.control.rollout import Demonstrations, collect, evaluate
 from neural.control.snapshots import save_snapshot
@@ -74,9 +74,10 @@ def run(
     validation.real("checkpoint_seconds", checkpoint_seconds, 0.0, np.inf)
     out = Path(out)
     expert, card = load_expert(experiment.task, experiment.expert)
+    manifest = None if experiment.demonstrations is None else read_manifest(experiment.demonstrations)
     origin = {"expert_sha256": expert.fingerprint()}
-    if experiment.demonstrations is not None:
-        origin["demonstrations_sha256"] = read_manifest(experiment.demonstrations)["content_sha256"]
+    if manifest is not None:
+        origin["demonstrations_sha256"] = manifest["content_sha256"]
     resumable = claim(out, {**experiment.describe(), **origin})
     for part in out.rglob("*.part"):  # of a process that was killed while it wrote
         part.unlink()
@@ -85,7 +86,7 @@ def run(
     if resumable and cloning.checkpoint.exists():
         cloning.restore()
     cloning.finish()
-    dataset = cloning.records.dataset(card, _loss_floor(experiment, expert, cloning.held_out))
+    dataset = cloning.records.dataset(card, _loss_floor(experiment, expert, manifest, cloning.held_out))
     save_dataset(out / "run.nc", dataset)
     return dataset
 
@@ -255,11 +256,15 @@ def _recorded(
     )
 
 
-def _loss_floor(experiment: CloningExperiment, expert: Any, held_out: Demonstrations) -> float:
-    """Mean variance of the actions that the held-out ones were drawn from; NaN if it is not known who drew them."""
+def _loss_floor(
+    experiment: CloningExperiment, expert: Any, manifest: dict[str, Any] | None, held_out: Demonstrations
+) -> float:
+    """Mean variance of the actions that the held-out ones were drawn from; NaN if it is not known who drew them.
+
+    `manifest` is that of the stored demonstrations, if it is they that are cloned.
+    """
     stochastic = experiment.stochastic
-    if experiment.demonstrations is not None:
-        manifest = read_manifest(experiment.demonstrations)
+    if manifest is not None:
         if manifest["policy"].get("sha256") != expert.fingerprint():
             return float("nan")
         stochastic = manifest["origin"].get("recorded", {}).get("stochastic", False)
@@ -298,8 +303,8 @@ def cloning_runs(experiment: CloningExperiment, train: Demonstrations) -> list[C
 
 def side_by_side(experiment: CloningExperiment, train: Demonstrations) -> bool:
     """Whether the experiment's seeds are faster together than one after another."""
-    shapes = parameter_shapes(experiment.learner, train.observations.shape[1], train.actions.shape[1])
-    return sum(leaf.size for leaf in jax.tree.leaves(shapes)) <= SIDE_BY_SIDE
+    sizes = train.observations.shape[1], train.actions.shape[1]
+    return parameter_count(experiment.learner, *sizes) <= SIDE_BY_SIDE
 
 
 def _excerpt(pairs: Pairs, chosen: np.ndarray, learner: Learner) -> tuple[Pairs, np.ndarray]:

@@ -15,6 +15,8 @@ from typing import Protocol
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from neural.control.tasks import Task
+
 COLUMNS = 16
 """Columns of every product."""
 
@@ -64,6 +66,14 @@ class Policy(Protocol):
     def actor(self) -> Actor:
         """The policy made ready to act."""
         ...
+
+
+def require_fit(name: str, policy: Policy, task: Task) -> None:
+    """ValueError naming `name` unless the policy has the task's observation and action sizes."""
+    for size in ("observation_size", "action_size"):
+        has, wanted = getattr(policy, size), getattr(task, size)
+        if has != wanted:
+            raise ValueError(f"{name} must have {size} {wanted} for {task.id}, got {has}")
 
 
 def columns(rows: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -272,7 +272,4 @@ def _pairs(policy: MLPPolicy, observations: np.ndarray, actions: np.ndarray) -> 
     """Observations as the policy normalises them, and actions, float32."""
     if len(observations) == 0 or len(observations) != len(actions):
         raise ValueError(f"need equally many observations and actions, got {len(observations)} and {len(actions)}")
-    x = np.asarray(observations, dtype=np.float64)
-    if policy.obs_mean is not None and policy.obs_std is not None:
-        x = (x - policy.obs_mean) / policy.obs_std
-    return jnp.asarray(x, dtype=jnp.float32), jnp.asarray(actions, dtype=jnp.float32)
+    return jnp.asarray(policy.normalised(observations), dtype=jnp.float32), jnp.asarray(actions, dtype=jnp.float32)

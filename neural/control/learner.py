@@ -158,6 +158,11 @@ def parameter_shapes(learner: Learner, observation_size: int, action_size: int) 
     return jax.eval_shape(lambda: initial_params(learner, observation_size, action_size))
 
 
+def parameter_count(learner: Learner, observation_size: int, action_size: int) -> int:
+    """Number of the learner's weights and biases."""
+    return sum(leaf.size for leaf in jax.tree.leaves(parameter_shapes(learner, observation_size, action_size)))
+
+
 def predict(learner: Learner, params: Any, inputs: Inputs, dropout: float = 0.0, key: jax.Array | None = None) -> Any:
     """Actions (n, action_size) of the learner's network; with `dropout` > 0, by `key`, as in training."""
     if not isinstance(inputs, Windows):

@@ -127,8 +127,6 @@ def import_minari(dataset_id: str, root: Path | str) -> StoredDemonstrations:
     pairs = Demonstrations(
         observations=np.concatenate([episode.observations[:-1] for episode in episodes]),
         actions=np.concatenate([episode.actions for episode in episodes]),
-        episode=np.repeat(np.arange(len(lengths)), lengths),
-        step=np.concatenate([np.arange(n) for n in lengths]),
         results=results,
     )
     space = dataset.action_space

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from scipy import special
 
 from gvatheory import validation
 from neural.control.inference import columns, product, rows
-from neural.runs import atomic, load_arrays
+from neural.runs import atomic, load_arrays, load_tensors
 
 Activation = Literal["relu", "tanh", "silu"]
 OutputMap = Literal["tanh", "identity"]
@@ -123,9 +122,16 @@ class MLPPolicy:
         }
         return dataclasses.replace(self, **arrays)
 
+    def normalised(self, obs: np.ndarray) -> np.ndarray:
+        """Observations (batch, n_in) as the first layer takes them, float64."""
+        x = np.asarray(obs, dtype=np.float64)
+        if self.obs_mean is not None and self.obs_std is not None:
+            x = (x - self.obs_mean) / self.obs_std
+        return x
+
     def hidden(self, obs: np.ndarray) -> np.ndarray:
         """Last hidden layer, shape (batch, width), in the weights' precision, of observations (batch, n_in)."""
-        x = _normalised(self, obs).astype(self.weights[0].dtype)
+        x = self.normalised(obs).astype(self.weights[0].dtype)
         for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = _activate(self, x @ w + b)
         return x
@@ -195,7 +201,7 @@ class MLPActor:
         return rows(_squash(self._policy, u), len(observations))
 
     def _features(self, observations: np.ndarray) -> np.ndarray:
-        x = columns(_normalised(self._policy, observations[:, -1]), self._dtype)
+        x = columns(self._policy.normalised(observations[:, -1]), self._dtype)
         for layer in self._hidden:
             x = _activate(self._policy, layer(x))
         return x
@@ -212,13 +218,6 @@ class _Columns:
         y = self._multiply(self._weights, x)
         y += self._bias
         return y
-
-
-def _normalised(policy: MLPPolicy, obs: np.ndarray) -> np.ndarray:
-    x = np.asarray(obs, dtype=np.float64)
-    if policy.obs_mean is not None and policy.obs_std is not None:
-        x = (x - policy.obs_mean) / policy.obs_std
-    return x
 
 
 def _activate(policy: MLPPolicy, x: np.ndarray) -> np.ndarray:
@@ -276,15 +275,7 @@ def load_policy(path: Path | str) -> tuple[MLPPolicy, dict[str, Any]]:
         FileNotFoundError: if there is no such file.
         ValueError: if the file is not safetensors or lacks what a policy needs.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no policy file at {path}")
-    try:
-        with safe_open(path, framework="numpy") as f:
-            meta = f.metadata() or {}
-            tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (safe_open is no mapping)
-    except SafetensorError as e:
-        raise ValueError(f"{path} is not a readable safetensors file: {e}") from e
+    tensors, meta = load_tensors(path)
     policy = _from_tensors(tensors, meta.get("activation", "relu"), meta.get("output", "tanh"), str(path))
     policy = dataclasses.replace(policy, action_scale=float(meta.get("action_scale", "1.0")))
     return policy, json.loads(meta.get("card", "{}"))

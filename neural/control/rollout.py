@@ -8,6 +8,7 @@ which other seeds are in it or in what order; `inference` says how.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Sequence
 
@@ -16,7 +17,7 @@ import numpy as np
 from gvatheory import validation
 from neural.control.batch_env import BatchEnv, model_of
 from neural.control.engine import Episodes, Live, Noise, play
-from neural.control.inference import Policy
+from neural.control.inference import Policy, require_fit
 from neural.control.tasks import Task
 
 Progress = Callable[[int, int], None]
@@ -70,16 +71,31 @@ class Demonstrations:
     Attributes:
         observations: (N, observation_size) float64.
         actions: (N, action_size) float32, within the task's range: what the policy chose, before any action noise.
-        episode: (N,) int64, index of the episode, 0..E-1.
-        step: (N,) int64, environment step within its episode, from 0.
         results: the episodes as executed, with P = 1; N is the sum of its lengths.
     """
 
     observations: np.ndarray
     actions: np.ndarray
-    episode: np.ndarray
-    step: np.ndarray
     results: EpisodeResults
+
+    @functools.cached_property
+    def episode(self) -> np.ndarray:
+        """(N,) int64, index of the episode, 0..E-1."""
+        lengths = self.results.lengths[0]
+        return np.repeat(np.arange(len(lengths)), lengths)
+
+    @functools.cached_property
+    def step(self) -> np.ndarray:
+        """(N,) int64, environment step within its episode, from 0."""
+        return np.concatenate([np.arange(n) for n in self.results.lengths[0]])
+
+    def part(self, first: int, last: int) -> Demonstrations:
+        """Episodes first..last-1 alone."""
+        results, ends = self.results, np.append(0, self.results.lengths[0].cumsum())
+        pairs = slice(ends[first], ends[last])
+        columns = {name: getattr(results, name)[:, first:last] for name in ("returns", "lengths", "fallen", "bad")}
+        cut = dataclasses.replace(results, seeds=results.seeds[first:last], **columns)
+        return Demonstrations(self.observations[pairs], self.actions[pairs], cut)
 
 
 def evaluate(
@@ -167,9 +183,7 @@ def _checked(
     if not policies:
         raise ValueError("policies must hold at least one policy, got none")
     for i, p in enumerate(policies):
-        for size, wanted in (("observation_size", task.observation_size), ("action_size", task.action_size)):
-            if getattr(p, size) != wanted:
-                raise ValueError(f"policies[{i}] must have {size} {wanted} for {task.id}, got {getattr(p, size)}")
+        require_fit(f"policies[{i}]", p, task)
     for i, seed in enumerate(seeds):
         validation.integer(f"seeds[{i}]", seed, 0)
     seeds = tuple(int(seed) for seed in seeds)
@@ -239,13 +253,7 @@ class _PairRecorder:
             complete = step < lengths[episode]
             at = (begins[episode] + step)[complete]
             observations[at], actions[at] = seen[complete], chosen[complete]
-        return Demonstrations(
-            observations=observations,
-            actions=actions,
-            episode=np.repeat(np.arange(len(lengths)), lengths),
-            step=np.concatenate([np.arange(n) for n in lengths]),
-            results=_results(run),
-        )
+        return Demonstrations(observations, actions, _results(run))
 
 
 def _cores() -> int:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from scipy import special
 
@@ -24,7 +23,7 @@ from gvatheory import validation
 from neural.control.attention import EPSILON
 from neural.control.inference import COLUMNS, product
 from neural.control.policies import Activation, OutputMap
-from neural.runs import atomic
+from neural.runs import atomic, load_tensors
 
 KIND = "transformer"
 """Under "kind" in the metadata of its file."""
@@ -228,15 +227,7 @@ def load_transformer(path: Path | str) -> tuple[TransformerPolicy, dict[str, Any
         FileNotFoundError: if there is no such file.
         ValueError: if the file is not safetensors or holds no transformer.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no policy file at {path}")
-    try:
-        with safe_open(path, framework="numpy") as f:
-            meta = f.metadata() or {}
-            tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (safe_open is no mapping)
-    except SafetensorError as e:
-        raise ValueError(f"{path} is not a readable safetensors file: {e}") from e
+    tensors, meta = load_tensors(path)
     if meta.get("kind") != KIND:
         raise ValueError(f"{path} holds no transformer, its kind is {meta.get('kind', 'mlp')!r}")
     mean, std = (tensors.pop(name, np.zeros(0)) for name in ("obs_mean", "obs_std"))

@@ -17,7 +17,7 @@ from neural.control.campaign_dataset import DIVERGED, DONE, PENDING, gather
 from neural.control.campaign_summary import pooled, summarise
 from neural.control.catalogue import catalogue
 from neural.control.catalogue_terms import REFERENCE, Intervention, Layers, Times, of
-from neural.control.experiment import CloningExperiment
+from neural.control.design import CloningExperiment
 from neural.control.learner import Learner
 from neural.control.policies import save_policy
 from neural.runs import load_dataset

@@ -13,7 +13,7 @@ from gvatheory import schedules
 from neural.control import catalogue_terms as terms
 from neural.control.catalogue import TASKS, catalogue, families, get_preset, presets, select, selections
 from neural.control.catalogue_terms import REFERENCE, Intervention, Layers, Times, apply, fingerprint, of
-from neural.control.experiment import CloningExperiment
+from neural.control.design import CloningExperiment
 from neural.control.learner import Learner
 from paper_figs.catalogue_page import markdown
 

@@ -19,10 +19,11 @@ from neural.control.demonstrations import DemonstrationSpec, load, make
 from neural.control.design import CloningExperiment
 from neural.control.experiment import run
 from neural.control.learner import Learner
-from neural.control.policies import MLPPolicy, load_policy, save_policy
+from neural.control.policies import load_policy, save_policy
 from neural.control.snapshots import reconstruct_average, snapshot_path
 from neural.runs import load_arrays, load_dataset
 from paper_figs.clone_commands import Clone
+from tests.neural.test_cloning import standing_policy
 
 BANK = {"EMA 0.1": gva.EMA(0.1), "power 2/3": gva.PowerEMA(2 / 3), "Polyak": gva.Polyak(), "tail": gva.Tail(0.5)}
 
@@ -30,14 +31,8 @@ BANK = {"EMA 0.1": gva.EMA(0.1), "power 2/3": gva.PowerEMA(2 / 3), "Polyak": gva
 @pytest.fixture(scope="module")
 def expert(tmp_path_factory) -> Path:
     """One that falls soon."""
-    rng = np.random.default_rng(3)
-    policy = MLPPolicy(
-        weights=(0.3 * rng.normal(size=(17, 8)).astype(np.float32), 0.3 * rng.normal(size=(8, 6)).astype(np.float32)),
-        biases=(np.zeros(8, np.float32), np.zeros(6, np.float32)),
-        log_std_head=(np.zeros((8, 6), np.float32), np.full(6, -1.0, np.float32)),
-    )
     path = tmp_path_factory.mktemp("expert") / "expert.safetensors"
-    save_policy(path, policy)
+    save_policy(path, standing_policy())
     return path
 
 

@@ -13,7 +13,8 @@ from scipy import stats
 import gvatheory as gva
 from neural import averages
 from neural.control.cloning import CloningRun
-from neural.control.experiment import CloningExperiment, run
+from neural.control.design import CloningExperiment
+from neural.control.experiment import run
 from neural.control.learner import Learner
 from neural.control.policies import MLPPolicy, load_npz_policy, load_policy, save_policy
 from neural.runs import claim, load_arrays, load_dataset, save_arrays

@@ -7,7 +7,7 @@ import pytest
 import gvatheory as gva
 from neural.control import catalogue
 from neural.control.catalogue_terms import REFERENCE
-from neural.control.experiment import CloningExperiment
+from neural.control.design import CloningExperiment
 from neural.control.learner import Learner
 from neural.runs import load_dataset
 from paper_figs.cli import main
