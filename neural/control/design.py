@@ -18,6 +18,7 @@ from gvatheory.averaging import RecursiveAverage
 from gvatheory.schedules import Constant, Schedule
 from neural.averages import Bank, default_bank
 from neural.control.learner import Learner
+from neural.probes import Windows, multiples, probe_sets, require_kept, require_probes
 
 _LEARNER_ONLY = {"mlp": ("architecture", "window", "width", "heads", "layers"), "transformer": ("hidden",)}
 """Options of the learner that its architecture does not have (or, for the first one ever, need not name)."""
@@ -79,7 +80,7 @@ class CloningExperiment:
     rollouts: int = 10
     rollout_steps: int | None = None
     every: int | None = None
-    windows: tuple[tuple[int, int], ...] = ()
+    windows: Windows = ()
     loss_every: int | None = None
     seeds: tuple[int, ...] = ()
     fresh: int | None = None
@@ -87,65 +88,44 @@ class CloningExperiment:
     stored: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, low in (("episodes", 1), ("held_out", 1), ("steps", 1), ("spacing", 1), ("rollouts", 1)):
-            validation.integer(name, getattr(self, name), low)
+        for name in ("episodes", "held_out", "rollouts"):
+            validation.integer(name, getattr(self, name), 1)
         validation.real("action_noise", self.action_noise, 0.0, np.inf)
-        validation.integer("consecutive", self.consecutive, 0, self.steps)
-        validation.integer("spaced", self.spaced, 0, 1 + (self.steps - 1) // self.spacing)
+        require_probes(*self._probing())
         if self.rollout_steps is not None:
             validation.integer("rollout_steps", self.rollout_steps, 1)
-        for name in ("every", "loss_every", "fresh", "snapshots"):
+        for name in ("loss_every", "fresh", "snapshots"):
             if getattr(self, name) is not None:
                 validation.integer(name, getattr(self, name), 1, self.steps)
         if self.demonstrations is not None and self.fresh is not None:
             raise ValueError(f"fresh must not be given for stored demonstrations, got {self.fresh}")
-        for i, (first, last) in enumerate(self.windows):
-            validation.integer(f"windows[{i}]: first", first, 1, self.steps)
-            validation.integer(f"windows[{i}]: last", last, first, self.steps)
         for i, seed in enumerate(self.seeds):
             validation.integer(f"seeds[{i}]", seed, 0)
         for name in ("evaluate", "stored"):
-            self._check_names(name)
+            require_kept(name, getattr(self, name), self.bank)
         # The kernel of a stored average must not depend on where the run ends, which lies ahead of it.
         ahead = [name for name in self.stored if _looks_ahead(self.bank[name], self.steps)]
         if ahead:
             raise ValueError(f"stored must name averages that do not look ahead to the end of the run, got {ahead}")
-        for name in ("seeds", "windows"):
-            if len(set(getattr(self, name))) < len(getattr(self, name)):
-                raise ValueError(f"{name} must not repeat themselves, got {list(getattr(self, name))}")
-        if self.consecutive + self.spaced == 0 and self.every is None and not self.windows:
-            raise ValueError("consecutive and spaced must not both be 0: nothing would be measured")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must not repeat themselves, got {list(self.seeds)}")
         if bool(self.stored) != (self.snapshots is not None):
             raise ValueError(f"snapshots and stored must be given together, got {self.snapshots} and {self.stored}")
 
-    def _check_names(self, option: str) -> None:
-        names = getattr(self, option)
-        if len(set(names)) < len(names):
-            raise ValueError(f"{option} must not name an average twice, got {list(names)}")
-        unknown = [name for name in names if name not in self.bank]
-        if unknown:
-            raise ValueError(f"{option} names {unknown}, which the bank lacks; it holds {list(self.bank)}")
-
     def probes(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Iterates to roll out, ascending, and for each set of them, by name, which belong to it."""
-        sets = {
-            "consecutive": self.steps - np.arange(self.consecutive),
-            "spaced": self.steps - self.spacing * np.arange(self.spaced),
-        }
-        if self.every is not None:
-            sets["every"] = _multiples(self.every, self.steps)
-        for first, last in self.windows:
-            sets[f"window_{first}_{last}"] = np.arange(first, last + 1)
-        at = np.unique(np.concatenate(list(sets.values())))
-        return at, {name: np.isin(at, members) for name, members in sets.items()}
+        return probe_sets(*self._probing())
+
+    def _probing(self) -> tuple[int, int, int, int, int | None, Windows]:
+        return self.steps, self.consecutive, self.spaced, self.spacing, self.every, self.windows
 
     def loss_probes(self) -> np.ndarray:
         """Update counts at which losses are measured besides, ascending; may be empty."""
-        return _multiples(self.loss_every, self.steps)
+        return multiples(self.loss_every, self.steps)
 
     def snapshot_times(self) -> np.ndarray:
         """Update counts at which averages are stored, ascending; may be empty."""
-        return _multiples(self.snapshots, self.steps)
+        return multiples(self.snapshots, self.steps)
 
     def describe(self) -> dict[str, Any]:
         """The configuration as JSON-able values."""
@@ -161,10 +141,6 @@ class CloningExperiment:
         if list(self.bank) != list(default_bank()):  # an object's order may be lost in a file
             out["bank_order"] = list(self.bank)
         return json.loads(json.dumps(out))
-
-
-def _multiples(of: int | None, last: int) -> np.ndarray:
-    return np.arange(of, last + 1, of) if of else np.arange(0)
 
 
 def _looks_ahead(average: RecursiveAverage, steps: int) -> bool:

@@ -12,6 +12,7 @@ import xarray as xr
 
 from gvatheory.sweep import PACKAGES, provenance
 from neural.control.design import CloningExperiment
+from neural.probes import meaning
 
 ROLLED_OUT = {
     "return": (np.nan, {"units": "reward", "long_name": "undiscounted sum of rewards"}),
@@ -97,7 +98,7 @@ class Records:
             values = self.arrays[name]
             data[name] = (("seed", *dims), values, attrs) if experiment.seeds else (dims, values[0], attrs)
         for name, members in self.sets.items():
-            data[name] = ("iterate", members.astype(np.int8), {"long_name": _meaning(name)})
+            data[name] = ("iterate", members.astype(np.int8), {"long_name": meaning(name)})
         floor = {"units": "action²", "long_name": "held-out variance of the expert's actions"}
         data["loss_floor"] = ((), loss_floor, floor)
         attrs = provenance(
@@ -106,12 +107,3 @@ class Records:
             expert=json.dumps(card, sort_keys=True),
         )
         return xr.Dataset(data, coords=coords, attrs=attrs)
-
-
-def _meaning(name: str) -> str:
-    known = {
-        "consecutive": "one of the last, consecutive iterates",
-        "spaced": "one of the spaced iterates",
-        "every": "one of the iterates at equal distances over the whole run",
-    }
-    return known.get(name, "one of the iterates of a window, update by update")
