@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 
 @contextlib.contextmanager
@@ -58,6 +59,12 @@ def load_arrays(path: Path | str) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} is not a readable npz of plain arrays: {e}") from e
 
 
+def save_tensors(path: Path | str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    """Write named arrays of numbers as safetensors, with metadata of strings."""
+    with atomic(path) as part:
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, part, metadata=dict(metadata))
+
+
 def load_tensors(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays of a safetensors file, and its metadata.
 
@@ -66,7 +73,7 @@ def load_tensors(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str
         ValueError: if it is not safetensors.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no policy file at {path}")
+        raise FileNotFoundError(f"no safetensors file at {path}")
     try:
         with safe_open(path, framework="numpy") as f:
             return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}  # noqa: SIM118 (safe_open is no mapping)

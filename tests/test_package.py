@@ -106,7 +106,7 @@ def test_sweep_writes_a_labelled_dataset(capsys, tmp_path) -> None:
         ("sweep --radius 3", "penalty must be a number in (9, inf), got 2.0"),
         ("expert show --episodes 0", "episodes must be an integer at least 1, got 0"),
         ("expert show --task Chess-v0", "Chess-v0"),
-        ("expert show --path nowhere.safetensors", "no policy file at nowhere.safetensors"),
+        ("expert show --path nowhere.safetensors", "no safetensors file at nowhere.safetensors"),
         ("clone --steps 10", "consecutive must be an integer from 0 to 10, got 40"),
         ("figure cloning --data nowhere.nc", "no dataset at nowhere.nc"),
     ],

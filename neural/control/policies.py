@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from safetensors.numpy import save_file
 from scipy import special
 
 from gvatheory import validation
 from neural.control.inference import columns, product, rows
-from neural.runs import atomic, load_arrays, load_tensors
+from neural.runs import load_arrays, load_tensors, save_tensors
 
 Activation = Literal["relu", "tanh", "silu"]
 OutputMap = Literal["tanh", "identity"]
@@ -264,8 +263,7 @@ def save_policy(path: Path | str, policy: MLPPolicy, card: dict[str, Any] | None
     meta = {"activation": policy.activation, "output": policy.output, "card": json.dumps(card or {}, sort_keys=True)}
     if policy.action_scale != 1.0:
         meta["action_scale"] = repr(policy.action_scale)
-    with atomic(path) as part:
-        save_file({k: np.ascontiguousarray(v) for k, v in _tensors(policy).items()}, part, metadata=meta)
+    save_tensors(path, _tensors(policy), meta)
 
 
 def load_policy(path: Path | str) -> tuple[MLPPolicy, dict[str, Any]]:

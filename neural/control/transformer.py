@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from safetensors.numpy import save_file
 from scipy import special
 
 from gvatheory import validation
 from neural.control.attention import EPSILON
 from neural.control.inference import COLUMNS, product
 from neural.control.policies import Activation, OutputMap
-from neural.runs import atomic, load_tensors
+from neural.runs import load_tensors, save_tensors
 
 KIND = "transformer"
 """Under "kind" in the metadata of its file."""
@@ -216,8 +215,7 @@ def save_transformer(path: Path | str, policy: TransformerPolicy, card: dict[str
     """Write the policy as safetensors; `card` (JSON-able: how it came about) travels in the file's metadata."""
     meta = {"kind": KIND, "heads": str(policy.heads), "activation": policy.activation, "output": policy.output}
     meta["card"] = json.dumps(card or {}, sort_keys=True)
-    with atomic(path) as part:
-        save_file({k: np.ascontiguousarray(v) for k, v in policy.tensors().items()}, part, metadata=meta)
+    save_tensors(path, policy.tensors(), meta)
 
 
 def load_transformer(path: Path | str) -> tuple[TransformerPolicy, dict[str, Any]]:

@@ -161,7 +161,7 @@ def test_a_run_serves_any_selection_of_its_averages(base, tmp_path) -> None:
 
 
 def test_a_missing_expert_shows_before_any_work(base) -> None:
-    with pytest.raises(FileNotFoundError, match="no policy file"):
+    with pytest.raises(FileNotFoundError, match="no safetensors file"):
         planned(dataclasses.replace(base, expert="nowhere.safetensors"))
 
 

@@ -255,7 +255,7 @@ def test_policies_survive_their_files(tmp_path) -> None:
     assert_mean((draws - draws.mean(axis=0)) ** 2, policy.action_variance(x))
     with pytest.raises(ValueError, match="not a readable safetensors file"):
         load_policy(tmp_path / "bad.safetensors")
-    with pytest.raises(FileNotFoundError, match="no policy file"):
+    with pytest.raises(FileNotFoundError, match="no safetensors file"):
         load_policy(tmp_path / "none.safetensors")
 
 

@@ -1,0 +1,71 @@
+"""Processes that share the work of every update, each with its part of the batch: on one machine or several GPUs.
+
+All of them hold the whole model and make the same update. Only the gradient, one vector, is summed over them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """This process among those that train together.
+
+    Attributes:
+        rank: of this one, from 0 to count − 1.
+        count: of all.
+        reduce: function of a tensor to its sum over the processes, which all of them call alike; None if alone.
+    """
+
+    rank: int = 0
+    count: int = 1
+    reduce: Callable[[torch.Tensor], torch.Tensor] | None = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this one measures and writes."""
+        return self.rank == 0
+
+    def owns(self, part: int) -> bool:
+        """Whether a part of a batch is this process's."""
+        return part % self.count == self.rank
+
+    def sum(self, tensor: torch.Tensor) -> None:
+        """Replace a tensor by its sum over all processes."""
+        if self.reduce is not None:
+            tensor.copy_(self.reduce(tensor))
+
+    def require_shares(self, parts: int) -> None:
+        """Require that a batch of `parts` parts can be shared out evenly; ValueError otherwise."""
+        if parts % self.count:
+            raise ValueError(f"parts must be a multiple of the {self.count} processes, got {parts}")
+
+
+ALONE = Processes()
+
+
+def accelerated() -> tuple[Processes, torch.device]:
+    """The processes that `accelerate launch` started, and this one's device.
+
+    Raises:
+        ImportError: if `accelerate` is absent.
+    """
+    try:
+        accelerator: Any = importlib.import_module("accelerate").Accelerator()
+    except ImportError as e:
+        raise ImportError(
+            f"accelerate cannot be imported ({e}): install gvatheory[accelerate]", name="accelerate"
+        ) from e
+    if accelerator.num_processes == 1:
+        return ALONE, accelerator.device
+
+    def reduce(tensor: torch.Tensor) -> torch.Tensor:
+        return accelerator.reduce(tensor, reduction="sum")
+
+    return Processes(accelerator.process_index, accelerator.num_processes, reduce), accelerator.device
