@@ -297,7 +297,7 @@ def _checked(spec: ModelSpec, prompts: Sequence[np.ndarray], length: int) -> lis
     if not out:
         raise ValueError("prompts must not be empty, got none")
     for n, prompt in enumerate(out):
-        if prompt.ndim != 1 or not np.issubdtype(prompt.dtype, np.integer):
+        if prompt.ndim != 1 or (len(prompt) and not np.issubdtype(prompt.dtype, np.integer)):
             raise ValueError(f"prompts[{n}] must be a vector of integers, got {prompt.dtype} of shape {prompt.shape}")
         if not 1 <= len(prompt) <= spec.context - length:
             most = f"context − length = {spec.context - length}"
