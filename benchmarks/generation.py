@@ -88,10 +88,7 @@ def measure(turns: int) -> dict[str, Any]:
     ours(weights[:2], prompts)
     names = ("ours", *SAMPLED)
     speeds = np.array(
-        [
-            [ours(weights, prompts), *(theirs(weights, prompts, name, turn) for name in SAMPLED)]
-            for turn in range(turns)
-        ]
+        [[ours(weights, prompts), *(theirs(weights, prompts, name, turn) for name in SAMPLED)] for turn in range(turns)]
     )
     return {
         "iterates": ITERATES,

@@ -62,7 +62,7 @@ def load_arrays(path: Path | str) -> dict[str, np.ndarray]:
 def save_tensors(path: Path | str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
     """Write named arrays of numbers as safetensors, with metadata of strings."""
     with atomic(path) as part:
-        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, part, metadata=dict(metadata))
+        save_file({k: np.asarray(v, order="C") for k, v in arrays.items()}, part, metadata=dict(metadata))
 
 
 def load_tensors(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str]]:

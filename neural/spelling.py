@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -75,6 +75,14 @@ def spell_average(average: averaging.RecursiveAverage) -> str:
         ValueError: if there is none.
     """
     return _spell("average", average, _AVERAGES, _AVERAGE_WRAPPERS)
+
+
+def in_words(spell: Callable[[Any], str], value: Any) -> str:
+    """What `spell` makes of a value, or its `repr` if it has no word."""
+    try:
+        return spell(value)
+    except ValueError:
+        return repr(value)
 
 
 def _parse(what: str, text: str, steps: int, plain: Mapping[str, type], wrappers: Mapping[str, type]) -> Any:

@@ -21,6 +21,7 @@ try:
     from paper_figs.clone_commands import Clone
     from paper_figs.demonstration_commands import Demonstrations
     from paper_figs.expert_commands import Expert
+    from paper_figs.language_training import Lm
 except ImportError as e:  # pragma: no cover
     raise SystemExit(f"gva needs the cli extra ({e.name} is missing): pip install 'gvatheory[cli]'") from e
 
@@ -230,6 +231,7 @@ Command = (
     | Annotated[Demonstrations, tyro.conf.subcommand("demos")]
     | Annotated[Clone, tyro.conf.subcommand("clone")]
     | Annotated[Catalogue, tyro.conf.subcommand("catalogue")]
+    | Annotated[Lm, tyro.conf.subcommand("lm")]
     | Annotated[Lyapunov, tyro.conf.subcommand("lyapunov")]
     | Annotated[Divergence, tyro.conf.subcommand("divergence")]
     | Annotated[Landscape, tyro.conf.subcommand("landscape")]

@@ -2,6 +2,9 @@
 
 import os
 
+# One thread per process of the suite: on a busy machine torch's threads would wait for each other, spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from hypothesis import settings
 from jaxtyping import install_import_hook
 

@@ -6,6 +6,8 @@ folded in by one matrix product, at a cost that hardly grows with A. Weights and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -40,23 +42,27 @@ class TorchBank:
             return
         self.latest[(self.t - 1) % self.block].copy_(iterate)
         if self.t % self.block == 0:
-            self._fold(self.averages, slice(None))
+            self._fold(self.averages, None)
 
-    def read(self, members: slice | list[int] = slice(None)) -> torch.Tensor:
-        """The averages as they stand now, or some of them: (A, P), a copy."""
-        out = self.averages[members].clone()
+    def read(self, members: Sequence[int] | None = None) -> torch.Tensor:
+        """The averages as they stand now, or those at some places of the bank: (A, P), a copy."""
+        out = self.averages.clone() if members is None else self.averages[list(members)]
         if self.t % self.block and len(self.latest):
             self._fold(out, members)
         return out
 
-    def _fold(self, averages: torch.Tensor, members: slice | list[int]) -> None:
-        """Bring averages from the last multiple of the block to t, in place."""
+    def _fold(self, averages: torch.Tensor, members: Sequence[int] | None) -> None:
+        """Bring averages, all or some, from the last multiple of the block to t, in place."""
         first = (self.t - 1) // self.block * self.block
-        change, weights = block_weights(self.rates[first : self.t], self.block)
-        less, weighted = (torch.from_numpy(x[members]).to(averages.device) for x in (change, weights))
-        fresh = less == -1  # nothing is left of the old value
+        change, weights = (
+            torch.from_numpy(x).to(averages.device) for x in block_weights(self.rates[first : self.t], self.block)
+        )
+        chosen = slice(None) if members is None else list(members)
+        less = change[chosen, None]
         for at in range(0, averages.shape[1], _CHUNK):
             old = averages[:, at : at + _CHUNK]
-            new = weighted @ self.latest[:, at : at + _CHUNK]
-            # As an increment, so that nothing drifts where the old value is hardly changed.
-            old.copy_(torch.where(fresh[:, None], new, old + (new + less[:, None] * old)))
+            # Of the whole bank, so that the rounding of one average does not depend on which others are asked for.
+            new = (weights @ self.latest[:, at : at + _CHUNK])[chosen]
+            # As an increment, so that nothing drifts where the old value is hardly changed; where nothing is left of
+            # it, it is left out altogether.
+            old.copy_(torch.where(less == -1, new, old + (new + less * old)))

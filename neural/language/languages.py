@@ -9,14 +9,18 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from gvatheory import validation
 from neural.language.batches import batches, validation_windows
+from neural.language.decoding import log_probabilities
 from neural.language.grammar import StoryGrammar
+from neural.language.grammar_floor import divergence
 from neural.language.grammar_sampling import fingerprint, prompts, sample
+from neural.language.models import ModelSpec
 from neural.language.token_files import TokenisedCorpus
 
 LAST_SEED = 2**62 - 1
@@ -25,7 +29,13 @@ _VALIDATION_SEED, _PROMPT_SEED = 2**62, 2**62 + 1
 
 
 class Language(abc.ABC):
-    """A source of token sequences with a held-out part."""
+    """A source of token sequences with a held-out part.
+
+    Attributes:
+        exact: whether the probability of every token is known, so that `divergence` can be had.
+    """
+
+    exact: ClassVar[bool] = False
 
     @property
     @abc.abstractmethod
@@ -62,6 +72,14 @@ class Language(abc.ABC):
         Raises:
             ValueError: if there are not as many.
         """
+
+    def divergence(self, spec: ModelSpec, vector: torch.Tensor, windows: np.ndarray) -> np.ndarray:
+        """(n,) exact divergence from the language to a model, mean over each of (n, t) windows, nats per token.
+
+        Raises:
+            NotImplementedError: if the language is not `exact`.
+        """
+        raise NotImplementedError(f"the probabilities of {type(self).__name__} are not known")
 
     @abc.abstractmethod
     def encode(self, text: str) -> np.ndarray:
@@ -130,6 +148,7 @@ class GrammarLanguage(Language):
     """
 
     grammar: StoryGrammar = dataclasses.field(default_factory=StoryGrammar)
+    exact: ClassVar[bool] = True
 
     @property
     def vocabulary_size(self) -> int:
@@ -152,6 +171,11 @@ class GrammarLanguage(Language):
     def prompts(self, count: int, length: int) -> list[np.ndarray]:
         validation.integer("count", count, 1)
         return prompts(self.grammar, count, length, seed=_PROMPT_SEED)
+
+    def divergence(self, spec: ModelSpec, vector: torch.Tensor, windows: np.ndarray) -> np.ndarray:
+        inputs = windows[:, :-1]
+        known = log_probabilities(spec, vector, inputs)
+        return divergence(self.grammar, inputs, known).kl.mean(axis=1)
 
     def encode(self, text: str) -> np.ndarray:
         """Tokens of words separated by blanks, after the one that begins a story; ValueError naming a word unknown."""

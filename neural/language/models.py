@@ -188,7 +188,7 @@ class FlatModel:
         named = dict(module.named_parameters())
         self.vector = torch.cat([named[slot.name].detach().reshape(-1) for slot in spec.slots]).float().to(device)
         self.gradient = torch.zeros_like(self.vector)
-        self.module = module.to(device)
+        self.module: LlamaForCausalLM = module.to(device)  # pyright: ignore[reportArgumentType]
         named = dict(self.module.named_parameters())
         for slot in spec.slots:
             named[slot.name].data = slot.of(self.vector)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -21,11 +22,13 @@ class Processes:
         rank: of this one, from 0 to count − 1.
         count: of all.
         reduce: function of a tensor to its sum over the processes, which all of them call alike; None if alone.
+        device: this one's, or None for any.
     """
 
     rank: int = 0
     count: int = 1
     reduce: Callable[[torch.Tensor], torch.Tensor] | None = None
+    device: torch.device | None = None
 
     @property
     def first(self) -> bool:
@@ -50,22 +53,20 @@ class Processes:
 ALONE = Processes()
 
 
-def accelerated() -> tuple[Processes, torch.device]:
-    """The processes that `accelerate launch` started, and this one's device.
+def launched() -> Processes | None:
+    """The processes that `accelerate launch` (or torchrun) started, or None if this one was started alone.
 
     Raises:
-        ImportError: if `accelerate` is absent.
+        ImportError: if they were, and `accelerate` is absent.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return None
     try:
         accelerator: Any = importlib.import_module("accelerate").Accelerator()
     except ImportError as e:
-        raise ImportError(
-            f"accelerate cannot be imported ({e}): install gvatheory[accelerate]", name="accelerate"
-        ) from e
-    if accelerator.num_processes == 1:
-        return ALONE, accelerator.device
+        raise ImportError(f"accelerate is missing ({e}): install gvatheory[accelerate]", name="accelerate") from e
 
     def reduce(tensor: torch.Tensor) -> torch.Tensor:
         return accelerator.reduce(tensor, reduction="sum")
 
-    return Processes(accelerator.process_index, accelerator.num_processes, reduce), accelerator.device
+    return Processes(accelerator.process_index, accelerator.num_processes, reduce, accelerator.device)
