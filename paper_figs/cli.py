@@ -21,7 +21,7 @@ try:
     from paper_figs.clone_commands import Clone
     from paper_figs.demonstration_commands import Demonstrations
     from paper_figs.expert_commands import Expert
-    from paper_figs.language_training import Lm
+    from paper_figs.language_commands import Lm
 except ImportError as e:  # pragma: no cover
     raise SystemExit(f"gva needs the cli extra ({e.name} is missing): pip install 'gvatheory[cli]'") from e
 

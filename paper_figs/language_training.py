@@ -162,6 +162,7 @@ class LmCompare:
     def run(self) -> int:
         from neural.language.comparison import compare
         from neural.runs import save_dataset
+        from paper_figs.language_tables import comparison_table
         from paper_figs.progress import stage_bars
 
         if len(set(self.schedules)) < max(len(self.schedules), 2):
@@ -177,15 +178,6 @@ class LmCompare:
                 datasets[schedule] = train(run, schedule, language, self.options, report)
         compared = compare(datasets)
         save_dataset(self.out / "compare.nc", compared)
+        print(comparison_table(compared))
         print(f"wrote {self.out / 'compare.nc'}")
         return 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Lm:
-    """Train language models with averages, and measure how their continuations part."""
-
-    action: Annotated[LmTrain, tyro.conf.subcommand("train")] | Annotated[LmCompare, tyro.conf.subcommand("compare")]
-
-    def run(self) -> int:
-        return self.action.run()

@@ -15,6 +15,7 @@ from neural.statistics import WINDOWS, AverageStatistics, Estimate, RewardSpread
 from paper_figs import cliff_phase, scalar_gva, style
 from paper_figs import cloning as cloning_figure
 from paper_figs.page import document, figure, number, table
+from paper_figs.text import aligned, shown
 
 NO_SPREAD = "no spread seen"
 _WINDOW_TITLES = {"consecutive": "Consecutive iterates, late in training", "spaced": "Spaced iterates"}
@@ -73,7 +74,7 @@ def write_report(
     ]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(document("Gradient variance amplification: report", parts), encoding="utf-8")
+    path.writeshown(document("Gradient variance amplification: report", parts), encoding="utf-8")
     return path
 
 
@@ -87,28 +88,17 @@ def report_summary(stats: RewardSpread) -> str:
         )
         rows = [("", "mean return", "spread", "raw/average", "fallen", "reward/loss swing")]
         for row in window.rows:
-            ratio = "1" if row.average == "raw" else _text(row.ratio, NO_SPREAD)
+            ratio = "1" if row.average == "raw" else shown(row.ratio, NO_SPREAD)
             fallen = f"{100 * row.fallen.value:.1f} %"
-            swing = _text(row.amplification, "-")
+            swing = shown(row.amplification, "-")
             rows.append((row.average, f"{row.mean_return.value:.4g}", f"{row.spread.value:.3g}", ratio, fallen, swing))
-        widths = [max(len(r[c]) for r in rows) for c in range(len(rows[0]))]
-        for r in rows:
-            cells = [r[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(r[1:], widths[1:], strict=True))]
-            lines.append("  " + "  ".join(cells))
+        lines += aligned(rows)
     return "\n".join(lines)
 
 
 def _section(title: str, content: Any, body: Callable[[Any], str]) -> str:
     inner = '<p class="note">Not part of this run.</p>' if content is None else body(content)
     return f"<section>\n<h2>{html.escape(title)}</h2>\n{inner}\n</section>"
-
-
-def _text(estimate: Estimate, undefined: str) -> str:
-    if not math.isfinite(estimate.value):
-        return undefined
-    if math.isnan(estimate.low):
-        return number(estimate.value)
-    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
 
 
 def _cell(estimate: Estimate, undefined: str = "–", scale: float = 1.0, unit: str = "", digits: int = 3) -> str:

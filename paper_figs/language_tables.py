@@ -1,0 +1,99 @@
+"""What a language run shows, as tables for a terminal."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from neural.language.butterfly import Butterfly
+from neural.language.distance_law import DistanceLaw
+
+from neural.language.comparison import differences
+from neural.statistics import Estimate, reward_spread
+from paper_figs.text import aligned, shown
+
+
+def butterfly_table(found: Butterfly) -> str:
+    """Continuations of neighbours and their losses, a line per average."""
+    first, last = found.iterates
+    lines = [
+        f"{found.which} continuations, {found.members} iterates from update {first} to {last}: {found.pairs} pairs of "
+        f"neighbours, {found.prompts} prompts, {found.length} tokens, {found.level:.0%} intervals over prompts and pairs"
+    ]
+    rows = [
+        ("", "differ (%)", "first at", f"edits of {found.length}", "hazard per token", "predicted/seen", "loops (%)")
+    ]
+    losses = [("", "loss", "better than raw by", "change per update (%)", "largest (%)")]
+    for row in found.rows:
+        median = row.median_first_difference
+        rows.append(
+            (
+                row.average,
+                shown(row.survival.differing, scale=100.0),
+                "-" if median is None else f"{median:.0f}",
+                shown(row.edit_distance),
+                shown(row.hazard.hazard, digits=2),
+                shown(row.hazard.ratio, digits=2),
+                shown(row.looping, scale=100.0, digits=2),
+            )
+        )
+        losses.append(
+            (
+                row.average,
+                shown(row.loss.mean_loss, digits=4),
+                "-" if row is found.rows[0] else shown(row.loss.gain),
+                shown(row.loss.median, scale=100.0, digits=2),
+                shown(row.loss.largest, scale=100.0, digits=2),
+            )
+        )
+    return "\n".join([*lines, *aligned(rows), *aligned(losses)])
+
+
+def rewards_table(title: str, returns: dict[int, xr.Dataset], windows: Sequence[str]) -> str:
+    """Mean reward and its spread over iterates, raw and averages, at every horizon."""
+    lines = [title]
+    for window in windows:
+        rows = [("", *(f"H = {horizon}" for horizon in returns))]
+        spreads = {horizon: reward_spread(one, windows=[window])[window] for horizon, one in returns.items()}
+        for average in next(iter(spreads.values())).rows:
+            name = average.average
+            cells = (f"{spreads[h][name].mean_return.value:.3f} ± {spreads[h][name].spread.value:.2g}" for h in spreads)
+            rows.append((name, *cells))
+        lines += [f"{window} iterates, mean ± standard deviation over them:", *aligned(rows)]
+    return "\n".join(lines)
+
+
+def law_table(law: DistanceLaw, shares: np.ndarray) -> str:
+    """Hazard at every distance, and the exponent."""
+    rows = [("share of an update", "distance", "differ (%)", "hazard per token", "tokens that agree", "fitted")]
+    for k, share in enumerate(shares):
+        rows.append(
+            (
+                f"{share:.3g}",
+                f"{law.distances[k]:.3g}",
+                shown(law.agreement[k].differing, scale=100.0),
+                shown(law.hazards[k], digits=2),
+                shown(law.mean_times[k]),
+                "yes" if law.fitted[k] else "no",
+            )
+        )
+    lines = [*aligned(rows), f"hazard ∝ distance^β with β = {shown(law.exponent)}"]
+    lines.append(f"log-likelihood over that of time ∝ log(1/distance), per prompt: {shown(law.advantage)}")
+    return "\n".join(lines)
+
+
+def comparison_table(compared: xr.Dataset) -> str:
+    """Final losses of every schedule, raw and averaged, less the best raw one's."""
+    final = compared["final_loss"].mean("window")
+    raw = final.sel(average="raw")
+    best = str(raw["schedule"].values[int(raw.argmin())])
+    found = differences(compared, best)
+    names = [str(name) for name in final["average"].values]
+    rows = [("schedule", *names)]
+    for schedule in map(str, final["schedule"].values):
+        cells = []
+        for name in names:
+            less: Estimate = found[schedule, name]
+            cells.append(f"{float(final.sel(schedule=schedule, average=name)):.4f} ({shown(less)})")
+        rows.append((schedule, *cells))
+    title = f"validation loss at the end, less raw with {best}, 95 % intervals over windows of one run each:"
+    return "\n".join([title, *aligned(rows)])
