@@ -17,7 +17,7 @@ def butterfly_table(found: Butterfly) -> str:
     first, last = found.iterates
     lines = [
         f"{found.which} continuations, {found.members} iterates from update {first} to {last}: {found.pairs} pairs of "
-        f"neighbours, {found.prompts} prompts, {found.length} tokens, {found.level:.0%} intervals over prompts and pairs"
+        f"neighbours, {found.prompts} prompts, {found.length} tokens, {found.level:.0%} intervals"
     ]
     rows = [
         ("", "differ (%)", "first at", f"edits of {found.length}", "hazard per token", "predicted/seen", "loops (%)")

@@ -74,7 +74,7 @@ def write_report(
     ]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.writeshown(document("Gradient variance amplification: report", parts), encoding="utf-8")
+    path.write_text(document("Gradient variance amplification: report", parts), encoding="utf-8")
     return path
 
 
