@@ -64,7 +64,7 @@ def test_first_difference_is_the_length_of_the_common_beginning(pair) -> None:
 
 @pytest.mark.parametrize("function", [first_difference, edit_distances])
 def test_texts_out_of_range(function) -> None:
-    with pytest.raises(ValueError, match="a must be whole numbers .* float64"):
+    with pytest.raises(ValueError, match=r"a must be whole numbers .* float64"):
         function(np.zeros(3), np.zeros(3, int))
     with pytest.raises(ValueError, match="equally long, got 3 and 4 tokens"):
         function(np.zeros(3, int), np.zeros((2, 4), int))
