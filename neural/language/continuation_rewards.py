@@ -41,7 +41,7 @@ def grammar_rewards(
     if continuations.ndim < 2 or continuations.shape[-2] != len(prompts):
         raise ValueError(f"continuations must be (..., {len(prompts)} prompts, T), got shape {continuations.shape}")
     length = continuations.shape[-1]
-    horizons = _checked_horizons(horizons, length)
+    ends = _checked_horizons(horizons, length)
     texts = continuations.reshape(-1, len(prompts), length)
     right = np.empty(texts.shape[:2], dtype=np.int64)  # words before the first error
     for p, prompt in enumerate(prompts):
@@ -52,8 +52,8 @@ def grammar_rewards(
             right[i : i + _TEXTS, p] = judge(grammar, whole).first_error - len(prompt)
         if len(texts) and right[:, p].min() < 0:
             raise ValueError(f"prompts must have no error, number {p} has one at {right[0, p] + len(prompt)}")
-    shares = np.minimum(right[..., None], horizons) / horizons
-    return shares.reshape(*continuations.shape[:-1], len(horizons))
+    shares = np.minimum(right[..., None], ends) / ends
+    return shares.reshape(*continuations.shape[:-1], len(ends))
 
 
 def judged_rewards(token_losses: np.ndarray, horizons: Sequence[int]) -> np.ndarray:
@@ -72,8 +72,8 @@ def judged_rewards(token_losses: np.ndarray, horizons: Sequence[int]) -> np.ndar
     losses = np.asarray(token_losses, dtype=np.float64)
     if losses.ndim == 0 or not np.all(np.isfinite(losses)):
         raise ValueError(f"token_losses must be finite (..., T), got shape {losses.shape}")
-    horizons = _checked_horizons(horizons, losses.shape[-1])
-    return -np.cumsum(losses, axis=-1)[..., horizons - 1] / horizons
+    ends = _checked_horizons(horizons, losses.shape[-1])
+    return -np.cumsum(losses, axis=-1)[..., ends - 1] / ends
 
 
 def as_returns(dataset: xr.Dataset, rewards: np.ndarray, fallen: np.ndarray) -> xr.Dataset:

@@ -6,11 +6,14 @@ distance d while d is small. The hazard per token is then proportional to d (`ha
 per step until it shows, which takes a time linear in log 1/d.
 
 Times are censored at the end T of the texts. Splits over tokens at risk estimate the hazard all the same, and exactly
-so where times are exponential (geometric), by the likelihood that Poisson counts have. Both laws are fitted by it, the
-logarithmic one as 1/hazard = a + b log(1/d), and compared by prediction: each distance left out in turn, the deviance
-of its count from what the law fitted to the others says. Both have two parameters.
+so where times are exponential (geometric), by the likelihood that Poisson counts have. Two laws of one parameter are
+fitted by it, with a height for every prompt (`prompt_rates`): hazard ∝ d^β, and 1/hazard ∝ 1 + s log(1/d). They are
+compared by their likelihood, whose difference has an interval over prompts (Vuong 1989). The intervals of all else are
+over prompts and directions, both independent, by `crossed_means`.
 
-Intervals are over prompts and directions, both independent, by `crossed_means`; of the comparison, over prompts alone.
+How often the interval of β covers, simulated at 95 % for 64 prompts whose hazards differ by 70 % and 8 directions that
+differ by 30 %: 97 %. What makes the hazard fall along every text alike, such as a beginning that decides much,
+lowers β; `SplitHazard.late_to_early` shows it.
 """
 
 from __future__ import annotations
@@ -22,10 +25,10 @@ import numpy as np
 
 from gvatheory import validation
 from neural import jackknife
-from neural.language import poisson_rates
-from neural.language.agreement import Survival, survival
+from neural.language.agreement import Survival, checked_first, survival
 from neural.language.crossed_means import crossed_mean, influenced
 from neural.language.edit_distance import first_difference
+from neural.language.prompt_rates import Counts, linear_time, power_law
 from neural.statistics import Estimate
 
 
@@ -39,11 +42,9 @@ class DistanceLaw:
         mean_times: tokens that agree, at most T: the mean of the first difference restricted to T.
         agreement: survival of agreement, with the median and the fraction that differ.
         fitted: (K,) bool, which distances the exponent is fitted to.
-        exponent: β of hazard ∝ d^β; 1 by theory for small d, NaN if it cannot be fitted.
-        constant: hazard/d^β at the geometric mean of the distances fitted, i.e. the hazard there.
-        power_deviance, log_deviance: of counts at distances left out, summed, by d^β and by the logarithmic law.
-        advantage: (log_deviance − power_deviance) per distance, positive where d^β predicts better; NaN with fewer
-            than four distances fitted.
+        exponent: β of hazard ∝ d^β; 1 by theory for small d, NaN if fewer than two distances show splits.
+        advantage: log-likelihood of d^β minus that of the logarithmic law, per prompt: positive where d^β fits better;
+            NaN with fewer than three distances fitted.
     """
 
     distances: np.ndarray
@@ -52,9 +53,6 @@ class DistanceLaw:
     agreement: tuple[Survival, ...]
     fitted: np.ndarray
     exponent: Estimate
-    constant: Estimate
-    power_deviance: float
-    log_deviance: float
     advantage: Estimate
 
 
@@ -106,10 +104,42 @@ def law_of_first_differences(
         _hazard(splits[:, k], risk[:, k], agreement[k].differing.high, length, level) for k in range(len(distances))
     )
     fitted = np.array([h.value <= largest_hazard for h in hazards])
-    exponent, constant = _exponent(splits[:, fitted], risk[:, fitted], np.log(distances[fitted]), level)
-    compared = _comparison(splits[:, fitted], risk[:, fitted], np.log(distances[fitted]), level)
+    x = np.broadcast_to(np.log(distances), splits.shape[:2])[:, fitted]
+    exponent = _exponent(splits[:, fitted], risk[:, fitted], x, level, 1)
+    advantage = _advantage(splits[:, fitted], risk[:, fitted], x, level)
     times = tuple(crossed_mean(first[:, k], level, block=1) for k in range(len(distances)))
-    return DistanceLaw(distances, hazards, times, agreement, fitted, exponent, constant, *compared)
+    return DistanceLaw(distances, hazards, times, agreement, fitted, exponent, advantage)
+
+
+def distance_exponent(
+    first: np.ndarray, length: int, distances: np.ndarray, *, level: float = 0.95, block: int | None = None
+) -> Estimate:
+    """β of hazard ∝ d^β where every pair of neighbours has distances of its own, such as those of its averages.
+
+    Averages whose logits are sharper than others' have another density of gaps; that enters β as far as it goes along
+    with their distance.
+
+    Args:
+        first: (pairs, averages, prompts) positions of first differences, from 0 to length.
+        length: T, tokens compared, ≥ 1.
+        distances: (pairs, averages) between the parameters of the neighbours, > 0.
+        level: of the interval, in (0, 1).
+        block: pairs dependent on each other, as in `crossed_variance`; None for an estimate.
+
+    Raises:
+        ValueError: naming the argument out of range.
+    """
+    distances = validation.array("distances", distances, 2)
+    validation.integer("length", length, 1)
+    validation.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    first = np.asarray(first)
+    if first.ndim != 3 or distances.shape != first.shape[:2]:
+        raise ValueError(f"distances must have the shape {first.shape[:-1]}, got {distances.shape}")
+    if not np.all(distances > 0):
+        raise ValueError(f"distances must be positive, got {distances.min():g}")
+    checked_first(first.reshape(len(first), -1), length)
+    splits, risk = (first < length).astype(np.float64), np.minimum(first + 1, length).astype(np.float64)
+    return _exponent(splits, risk, np.log(distances), level, block)
 
 
 _UNKNOWN = Estimate(math.nan, math.nan, math.nan)
@@ -136,54 +166,34 @@ def _hazard(splits: np.ndarray, risk: np.ndarray, most: float, length: int, leve
     return influenced(value, (splits - value * risk) / risk.mean(), level, block=1, positive=True)
 
 
-def _exponent(splits: np.ndarray, risk: np.ndarray, x: np.ndarray, level: float) -> tuple[Estimate, Estimate]:
-    """β and the hazard at the mean of x, from (direction, distance, prompt) counts."""
-    if len(x) < 2 or np.count_nonzero(splits.sum(axis=(0, 2))) < 2:
-        return _UNKNOWN, _UNKNOWN
-    x = x - x.mean()
-    law = poisson_rates.power_law(x)
-    counts, exposure = splits.sum(axis=(0, 2)), risk.sum(axis=(0, 2))
-    c, slope = poisson_rates.fit(counts, exposure, law, np.array([math.log(counts.sum() / exposure.sum()), 0.0]))
-    # Each cell moves the parameters by the inverse information times its score (per cell, so that means matter).
-    rates = np.exp(c + slope * x)
-    design = np.stack([np.ones_like(x), x])
-    information = (design * (exposure * rates)) @ design.T / splits[:, 0].size
-    score = np.einsum("pk,dkn->pdn", design, splits - rates[:, None] * risk)
-    influence = np.einsum("pq,qdn->pdn", np.linalg.inv(information), score)
-    height = float(np.exp(c))
-    return (
-        influenced(float(slope), influence[1], level, block=1),
-        influenced(height, height * influence[0], level, block=1, positive=True),
-    )
+_EXPONENTS, _STRETCHES = (-30.0, 30.0), (-30.0, 60.0)  # searched for the largest likelihood
 
 
-def _comparison(splits: np.ndarray, risk: np.ndarray, x: np.ndarray, level: float) -> tuple[float, float, Estimate]:
-    """Deviances of left-out distances by either law, and their difference with its interval over prompts."""
-    if len(x) < 4 or np.count_nonzero(splits.sum(axis=(0, 2))) < 3:
-        return math.nan, math.nan, _UNKNOWN
+def _counts(splits: np.ndarray, risk: np.ndarray) -> Counts:
+    """Of (direction, distance, prompt) arrays."""
     prompts = splits.shape[2]
-    counts, exposure = (v.sum(axis=(0, 2)) for v in (splits, risk))
-    without = [total - v.sum(axis=0).T for v, total in ((splits, counts), (risk, exposure))]
-    power, logarithmic = _left_out(counts[None], exposure[None], x)[:, 0]
-    difference = np.subtract(*_left_out(*without, x)[::-1]) / len(x)
-    value = float(logarithmic - power) / len(x)
-    low, high = jackknife.interval(value, jackknife.standard_error(difference), prompts, level)
-    return float(power), float(logarithmic), Estimate(value, float(low), float(high))
+    return Counts(splits.reshape(-1, prompts), risk.reshape(-1, prompts))
 
 
-def _left_out(counts: np.ndarray, exposure: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """(2, B) deviances of (B, K) counts, each distance predicted from the others, by the power and the log law."""
-    keep = 1.0 - np.eye(len(x))
-    rate = math.log(counts.sum() / exposure.sum())
-    laws = (
-        (poisson_rates.power_law(x - x.mean()), np.array([rate, 0.0])),
-        (poisson_rates.linear_time(x), np.array([-rate, -rate])),
-    )
-    shape = (len(counts), len(x), len(x))
-    s, r = (np.broadcast_to(v[:, None], shape) for v in (counts, exposure))
-    out = []
-    for law, start in laws:
-        parameters = poisson_rates.fit(s, r, law, start, keep)
-        each = np.diagonal(poisson_rates.deviance(s, r, law(parameters)[0]), axis1=1, axis2=2)
-        out.append(each.sum(axis=1))
-    return np.stack(out)
+def _exponent(splits: np.ndarray, risk: np.ndarray, x: np.ndarray, level: float, block: int | None) -> Estimate:
+    """β from (direction, distance, prompt) counts, x = log d (direction, distance)."""
+    if len(np.unique(x[splits.any(axis=2)])) < 2:
+        return _UNKNOWN
+    counts, flat = _counts(splits, risk), (x - x.mean()).ravel()
+    exponent = counts.fit(power_law(flat), _EXPONENTS)
+    scores, information = counts.scores(flat, exponent)
+    cells = scores.reshape(splits.shape).sum(axis=1)  # (direction, prompt)
+    return influenced(exponent, cells * (cells.size / information), level, block)
+
+
+def _advantage(splits: np.ndarray, risk: np.ndarray, x: np.ndarray, level: float) -> Estimate:
+    """Mean over prompts of the difference of the laws' log-likelihoods."""
+    if len(np.unique(x[splits.any(axis=2)])) < 3:
+        return _UNKNOWN
+    counts, flat = _counts(splits, risk), (x - x.mean()).ravel()
+    laws = ((power_law(flat), _EXPONENTS), (linear_time(flat), _STRETCHES))
+    power, logarithmic = (counts.log_likelihood(law(counts.fit(law, bounds))) for law, bounds in laws)
+    difference = power - logarithmic
+    error = difference.std(ddof=1) / math.sqrt(len(difference))
+    low, high = jackknife.interval(difference.mean(), error, len(difference), level)
+    return Estimate(float(difference.mean()), float(low), float(high))
