@@ -43,10 +43,7 @@ def distinct_ngrams(tokens: np.ndarray, n: int) -> np.ndarray:
     tokens = _checked(tokens)
     validation.integer("n", n, 1, tokens.shape[-1])
     places = tokens.shape[-1] - n + 1
-    code = np.zeros((*tokens.shape[:-1], places), dtype=np.int64)
-    for shift in range(n):  # numbered anew each time, so that codes never overflow
-        values, ids = np.unique(tokens[..., shift : shift + places], return_inverse=True)
-        code = np.unique(code * len(values) + ids.reshape(code.shape), return_inverse=True)[1].reshape(code.shape)
+    code = _ngram_codes(tokens, n)
     order = np.argsort(code, axis=-1, kind="stable")
     ordered = np.take_along_axis(code, order, axis=-1)
     fresh = np.ones(code.shape, dtype=bool)  # of equal codes, the earliest
@@ -79,6 +76,20 @@ def final_loops(tokens: np.ndarray, repeats: int = 3) -> FinalLoops:
         better = (end >= repeats * p) & (length - end < start)
         start, period = np.where(better, length - end, start), np.where(better, p, period)
     return FinalLoops(start, period)
+
+
+def _ngram_codes(tokens: np.ndarray, n: int) -> np.ndarray:
+    """(..., T − n + 1) int64, the same for equal n-grams and different for others."""
+    places = tokens.shape[-1] - n + 1
+    digits = np.unique(tokens, return_inverse=True)[1].reshape(tokens.shape)
+    base = int(digits.max(initial=0)) + 1
+    code, size = digits[..., :places], base
+    for shift in range(1, n):
+        if size * base > np.iinfo(np.int64).max:  # numbered anew, so that codes never overflow
+            code = np.unique(code, return_inverse=True)[1].reshape(code.shape)
+            size = int(code.max()) + 1
+        code, size = code * base + digits[..., shift : shift + places], size * base
+    return code
 
 
 def _checked(tokens: np.ndarray) -> np.ndarray:

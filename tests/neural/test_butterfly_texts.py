@@ -92,6 +92,13 @@ def test_final_loops_are_the_longest_periodic_ends(texts) -> None:
         assert (start, period) == min(ends, default=(len(text), 0))
 
 
+def test_ngrams_of_large_ids_are_told_apart() -> None:
+    ids = np.array([0, 2**40, 5, 2**40, 5, 2**40, 5, 2**20])
+    small = np.array([0, 1, 2, 1, 2, 1, 2, 3])
+    for n in range(1, 6):
+        np.testing.assert_array_equal(distinct_ngrams(ids, n), distinct_ngrams(small, n))
+
+
 def test_a_loop_must_be_said_often_enough() -> None:
     text = np.array([9, 8, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1])
     found = final_loops(np.stack([text, text[::-1]]))
