@@ -103,6 +103,8 @@ def test_a_change_that_depends_on_the_gap_needs_the_one_near_zero() -> None:
     assert found.ratio.low > 1.5
     assert 0.8 < found.ratio_near.value < 1.3
     assert found.change_near.high < 0.06
+    for predicted, ratio in ((found.predicted, found.ratio), (found.predicted_near, found.ratio_near)):
+        assert predicted.value == pytest.approx(ratio.value * found.hazard.value)
 
 
 def test_gaps_after_the_split_are_not_read() -> None:

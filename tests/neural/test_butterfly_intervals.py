@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import beta, binom
+from scipy.stats import beta, binom, norm, t
 
 from neural.language.agreement import survival
 from neural.language.crossed_means import crossed_mean, crossed_proportions, crossed_variance, influenced, pair_block
@@ -96,6 +96,15 @@ def test_independent_cells_have_almost_the_binomial_interval() -> None:
     width = (found.differing.high - found.differing.low) / (exact[1] - exact[0])
     assert 0.95 < width < 1.7
     assert found.differing.value == pytest.approx(hits / cells)
+
+
+def test_few_prompts_count_for_less() -> None:
+    hits = np.array([1.0, 0, 1, 0, 1, 0])[None, :, None]
+    _, low, high = crossed_proportions(hits)
+    # Five cells' worth of variance (6 − 1), estimated with five degrees of freedom.
+    effective = 5 * (norm.ppf(0.975) / t.ppf(0.975, 5)) ** 2
+    assert low[0] == pytest.approx(beta.ppf(0.025, effective / 2, effective / 2 + 1))
+    assert low[0] + high[0] == pytest.approx(1.0)
 
 
 def test_survival_counts_first_differences() -> None:

@@ -42,6 +42,14 @@ def test_changes_are_paired_by_windows() -> None:
     assert raw.mean_loss.low <= 2.005 <= raw.mean_loss.high
 
 
+def test_the_interval_of_one_change_is_that_of_its_paired_error() -> None:
+    pair = loss_changes(window_losses(3)[:2], resamples=4000)[0]
+    error = pair.standard_error / pair.median.value
+    assert math.log(pair.median.high / pair.median.low) == pytest.approx(2 * 1.96 * error, rel=0.1)
+    assert math.log(pair.median.high / pair.median.value) == pytest.approx(1.96 * error, rel=0.15)
+    assert pair.largest == pair.median
+
+
 def test_changes_are_those_of_the_mean_losses() -> None:
     losses = RNG(1).uniform(1, 2, (3, 1, 10))
     (found,) = loss_changes(losses)
