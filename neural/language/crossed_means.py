@@ -26,6 +26,7 @@ import math
 import numpy as np
 from scipy.special import betaincinv, ndtri, stdtrit
 
+from gvatheory import validation
 from neural.statistics import Estimate, block_length
 
 
@@ -70,14 +71,15 @@ def crossed_variance(values: np.ndarray, block: int) -> CrossedVariance:
 
     Args:
         values: (pairs, prompts, ...), at least 2 prompts. Of one pair alone, the variance is conditional on it.
-        block: ℓ, from 1 to the number of pairs; 1 for pairs independent of each other.
+        block: ℓ, at most half of the pairs; 1 for pairs independent of each other.
 
     Raises:
-        ValueError: naming the shape if there are fewer than two prompts.
+        ValueError: naming the shape if there are fewer than two prompts, or the block out of range.
     """
     if values.ndim < 2 or values.shape[1] < 2 or not values.size:
         raise ValueError(f"values must be of at least one pair and two prompts, got shape {values.shape}")
     m, n = values.shape[:2]
+    validation.integer("block", block, 1, max(m // 2, 1))
     residual = values - values.mean(axis=(0, 1))
     prompts = np.asarray(np.sum(residual.mean(axis=0) ** 2, axis=0) / (n * (n - 1)))
     if m == 1:

@@ -24,7 +24,6 @@ import math
 import numpy as np
 
 from gvatheory import validation
-from neural import jackknife
 from neural.language.agreement import Survival, checked_first, survival
 from neural.language.crossed_means import crossed_mean, influenced
 from neural.language.edit_distance import first_difference
@@ -151,7 +150,7 @@ def _checked_distances(distances: np.ndarray) -> np.ndarray:
         distances.ndim != 1
         or len(distances) < 2
         or np.any(distances <= 0)
-        or len({*distances.tolist()}) < distances.size
+        or len(np.unique(distances)) < len(distances)
     ):
         raise ValueError(f"distances must be at least two different positive numbers, got {distances.tolist()}")
     return distances
@@ -193,7 +192,4 @@ def _advantage(splits: np.ndarray, risk: np.ndarray, x: np.ndarray, level: float
     counts, flat = _counts(splits, risk), (x - x.mean()).ravel()
     laws = ((power_law(flat), _EXPONENTS), (linear_time(flat), _STRETCHES))
     power, logarithmic = (counts.log_likelihood(law(counts.fit(law, bounds))) for law, bounds in laws)
-    difference = power - logarithmic
-    error = difference.std(ddof=1) / math.sqrt(len(difference))
-    low, high = jackknife.interval(difference.mean(), error, len(difference), level)
-    return Estimate(float(difference.mean()), float(low), float(high))
+    return crossed_mean((power - logarithmic)[None], level)

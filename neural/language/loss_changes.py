@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from gvatheory import validation
-from neural import jackknife
+from neural.language.grammar_floor import story_mean
 from neural.statistics import RAW, Estimate
 
 _CHUNK = 4_000_000  # numbers held at a time while resampling
@@ -85,8 +85,8 @@ def _change(losses: np.ndarray, raw: np.ndarray, weights: np.ndarray, level: flo
         median=_moved(float(np.median(now)), np.median(again, axis=1), level),
         largest=_moved(float(now.max()), again.max(axis=1), level),
         standard_error=float(np.median(errors)),
-        mean_loss=_window_mean(losses.mean(axis=0), level),
-        gain=_window_mean((raw - losses).mean(axis=0), level),
+        mean_loss=story_mean(losses.mean(axis=0)[:, None], level),
+        gain=story_mean((raw - losses).mean(axis=0)[:, None], level),
     )
 
 
@@ -102,9 +102,3 @@ def _moved(value: float, replicates: np.ndarray, level: float) -> Estimate:
     tail = 0.5 * (1.0 - level)
     low, middle, high = np.quantile(np.log(replicates), [tail, 0.5, 1.0 - tail])
     return Estimate(value, value * math.exp(low - middle), value * math.exp(high - middle))
-
-
-def _window_mean(values: np.ndarray, level: float) -> Estimate:
-    error = values.std(ddof=1) / math.sqrt(len(values))
-    low, high = jackknife.interval(values.mean(), error, len(values), level)
-    return Estimate(float(values.mean()), float(low), float(high))

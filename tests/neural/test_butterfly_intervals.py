@@ -154,3 +154,5 @@ def test_survival_out_of_range(first, length, message) -> None:
         survival(first, length)
     with pytest.raises(ValueError, match="level must be a number in"):
         survival(np.zeros((2, 2), int), 5, level=1.0)
+    with pytest.raises(ValueError, match="block must be an integer from 1 to 4, got 5"):
+        survival(np.zeros((9, 2), int), 5, block=5)
