@@ -3,8 +3,8 @@
 Prompts differ in their hazards. Pooled, those that are quick to split leave early, the more so the larger the distance,
 and the pooled hazard grows more slowly with it than any single one does: simulated with hazards that differ by 70 %,
 distances from 1 to 8 and β = 1, the pooled exponent was 0.87. So prompt j in cell i (a direction at a distance) has the
-hazard α_j ρ_i, its counts are those of a Poisson law (of exponential times, wherever they are cut), and α_j drops out of
-the likelihood given the prompt's total:
+hazard α_j ρ_i, its counts are those of a Poisson law (of exponential times, wherever they are cut), and α_j drops out
+of the likelihood given the prompt's total:
 
     Σ_ij S_ij log ρ_i − Σ_j S_j log Σ_i R_ij ρ_i
 
