@@ -29,7 +29,7 @@ test-all: $(VENV)/.installed-dev $(VENV)/.installed-experts $(VENV)/.installed-m
 ledger: $(VENV)/.installed-demo
 	$(BIN)/gva check --no-mutants --page docs/propositions.md
 
-bench: $(VENV)/.installed-dev $(VENV)/.installed-experts
+bench: $(VENV)/.installed-dev $(VENV)/.installed-experts $(VENV)/.installed-language
 	$(BIN)/python -m benchmarks.theory
 	$(BIN)/python -m benchmarks.rollouts
 	$(BIN)/python -m benchmarks.cloning
