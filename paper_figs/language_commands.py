@@ -34,7 +34,6 @@ class LmEvaluate:
 
     def run(self) -> int:
         from neural.language.butterfly import butterfly
-
         from neural.language.judging import judged, returns_at, story_rewards
         from neural.language.languages import GrammarLanguage
         from neural.language.sources import recall
@@ -77,7 +76,7 @@ def best_average(run: Path) -> str:
     from neural.runs import load_dataset
 
     last = load_dataset(run / "run.nc")["loss"].isel(iterate=-1)
-    return str(last["average"].values[int(last.argmin())])
+    return str(last["average"].values[int(last.values.argmin())])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +149,7 @@ class LmContinue:
 
     run_directory: tyro.conf.Positional[Path]
     """Of a finished run."""
-    prompt: str
+    prompt: tyro.conf.Positional[str]
     """The text; words of the grammar, separated by blanks, for a run on that."""
     models: tuple[str, ...] = ()
     """Which of the run's models; all unless given."""
@@ -165,9 +164,9 @@ class LmContinue:
 
     def run(self) -> int:
         import numpy as np
-        from neural.language.edit_distance import first_difference
 
         from neural.language.decoding import continuations
+        from neural.language.edit_distance import first_difference
         from neural.language.sources import recall
         from neural.language.stored_models import load_models
 

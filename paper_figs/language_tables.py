@@ -85,7 +85,7 @@ def comparison_table(compared: xr.Dataset) -> str:
     """Final losses of every schedule, raw and averaged, less the best raw one's."""
     final = compared["final_loss"].mean("window")
     raw = final.sel(average="raw")
-    best = str(raw["schedule"].values[int(raw.argmin())])
+    best = str(raw["schedule"].values[int(raw.values.argmin())])
     found = differences(compared, best)
     names = [str(name) for name in final["average"].values]
     rows = [("schedule", *names)]

@@ -108,5 +108,6 @@ def parting(
 
 def parting_law(dataset: xr.Dataset, *, level: float = 0.95) -> DistanceLaw:
     """The law that a dataset of `parting` shows."""
-    whole = dataset.transpose("direction", "distance", "prompt", "token")
-    return distance_law(whole["base"].values, whole["text"].values, whole["distance"].values, level=level)
+    texts = dataset["text"].transpose("direction", "distance", "prompt", "token").values
+    base = dataset["base"].transpose("prompt", "token").values
+    return distance_law(base, texts, dataset["distance"].values, level=level)
