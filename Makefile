@@ -33,6 +33,7 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-experts $(VENV)/.installed-lang
 	$(BIN)/python -m benchmarks.theory
 	$(BIN)/python -m benchmarks.rollouts
 	$(BIN)/python -m benchmarks.cloning
+	$(BIN)/python -m benchmarks.pretraining
 	$(BIN)/python -m benchmarks.generation
 
 lint: $(VENV)/.installed-dev

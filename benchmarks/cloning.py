@@ -24,7 +24,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import gvatheory as gva
-from benchmarks.output import emit, options
+from benchmarks.output import emit, options, summary
 from neural.averages import rate_table
 from neural.control.cloning import CloningRun
 from neural.control.learner import Learner
@@ -104,11 +104,10 @@ def measure(turns: int) -> dict[str, Any]:
         peer = speeds[:, len(variants) :].max(axis=1)
         results[name] = {
             "updates_per_second": {
-                variant: {"median": round(float(np.median(v))), "range": [round(float(v.min())), round(float(v.max()))]}
-                for variant, v in zip((*variants, *peers), speeds.T, strict=True)
+                variant: summary(v, None) for variant, v in zip((*variants, *peers), speeds.T, strict=True)
             },
-            "eight averages / PyTorch": _ratio(eight / peer),
-            "cost of eight averages": _ratio(none / eight - 1),
+            "eight averages / PyTorch": summary(eight / peer),
+            "cost of eight averages": summary(none / eight - 1),
         }
     return {
         "batch_size": BATCH,
@@ -120,13 +119,6 @@ def measure(turns: int) -> dict[str, Any]:
     }
 
 
-def _ratio(values: np.ndarray) -> dict[str, Any]:
-    return {
-        "median": round(float(np.median(values)), 3),
-        "range": [round(float(f(values)), 3) for f in (np.min, np.max)],
-    }
-
-
 def main() -> None:
     arguments = options("Updates per second of behaviour cloning.", TURNS)
     report = measure(arguments.turns)
@@ -135,8 +127,8 @@ def main() -> None:
         for variant, row in result["updates_per_second"].items():
             low, high = row["range"]
             print(f"  {variant:28}{row['median']:>12,}{f'{low:,}-{high:,}':>18}")
-        for ratio in ("eight averages / PyTorch", "cost of eight averages"):
-            print(f"  {ratio:28}{result[ratio]['median']:>12.2f}{result[ratio]['range']!s:>18}")
+        for quotient in ("eight averages / PyTorch", "cost of eight averages"):
+            print(f"  {quotient:28}{result[quotient]['median']:>12.2f}{result[quotient]['range']!s:>18}")
     emit(report, arguments.out)
 
 

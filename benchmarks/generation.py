@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.output import emit, options
+from benchmarks.output import emit, options, summary
 from neural.language.decoding import continuations
 from neural.language.models import FlatModel, load_module, sized
 
@@ -100,16 +100,11 @@ def measure(turns: int) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "versions": {package: version(package) for package in ("torch", "transformers", "numpy")},
-        "tokens_per_second": {name: _summary(v, 0) for name, v in zip(names, speeds.T, strict=True)},
+        "tokens_per_second": {name: summary(v, None) for name, v in zip(names, speeds.T, strict=True)},
         "ratios": {
-            f"ours / {name}": _summary(speeds[:, 0] / v, 2) for name, v in zip(SAMPLED, speeds[:, 1:].T, strict=True)
+            f"ours / {name}": summary(speeds[:, 0] / v) for name, v in zip(SAMPLED, speeds[:, 1:].T, strict=True)
         },
     }
-
-
-def _summary(values: np.ndarray, digits: int) -> dict[str, Any]:
-    median, low, high = (round(float(f(values)), digits) for f in (np.median, np.min, np.max))
-    return {"median": median, "range": [low, high]}
 
 
 def main() -> None:

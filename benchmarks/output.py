@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 def options(description: str, turns: int) -> argparse.Namespace:
     """The command line's `out`, a file or None, and `turns`, at least 1 and by default as given."""
@@ -17,6 +19,12 @@ def options(description: str, turns: int) -> argparse.Namespace:
     if found.turns < 1:
         parser.error(f"turns must be at least 1, got {found.turns}")
     return found
+
+
+def summary(values: np.ndarray, digits: int | None = 3) -> dict[str, Any]:
+    """Median and range over the turns, to so many decimals, or whole numbers."""
+    low, middle, high = (round(float(f(values)), digits) for f in (np.min, np.median, np.max))
+    return {"median": middle, "range": [low, high]}
 
 
 def emit(report: dict[str, Any], out: Path | None) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from neural.language.butterfly import Butterfly
-from neural.language.distance_law import DistanceLaw
 
+from neural.language.butterfly import Butterfly
 from neural.language.comparison import differences
+from neural.language.distance_law import DistanceLaw
 from neural.statistics import Estimate, reward_spread
 from paper_figs.text import aligned, shown
 
