@@ -23,7 +23,7 @@ demo: $(VENV)/.installed-demo
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
-test-all: $(VENV)/.installed-dev $(VENV)/.installed-experts $(VENV)/.installed-minari $(VENV)/.installed-datasets lint
+test-all: $(VENV)/.installed-dev $(VENV)/.installed-experts $(VENV)/.installed-minari $(VENV)/.installed-datasets $(VENV)/.installed-accelerate lint
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2
 
 ledger: $(VENV)/.installed-demo

@@ -1,6 +1,7 @@
 """The `gva lm train` and `gva lm compare` commands."""
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -108,14 +109,14 @@ def train(out: Path, schedule: str, language: LanguageOptions, options: Training
     corpus = language.token_files(out, report)
     opened = open_language(corpus, language.grammar())
     experiment = options.experiment(schedule, opened.vocabulary_size, corpus is not None)
-    processes = launched() or ALONE
+    processes = launched(cpu=device == "cpu") or ALONE
     dataset = run(
         experiment,
         opened,
         out,
         device=processes.device or device,
         processes=processes,
-        progress=report,
+        progress=report if processes.first else None,
         checkpoint_seconds=options.checkpoint_seconds,
     )
     if processes.first:
@@ -139,7 +140,8 @@ class LmTrain:
 
         with stage_bars() as report:
             train(self.out, self.schedule, self.language, self.options, report)
-        print(f"wrote {self.out / 'run.nc'}")
+        if int(os.environ.get("RANK", "0")) == 0:  # one of several processes speaks
+            print(f"wrote {self.out / 'run.nc'}")
         return 0
 
 

@@ -53,8 +53,11 @@ class Processes:
 ALONE = Processes()
 
 
-def launched() -> Processes | None:
+def launched(cpu: bool = False) -> Processes | None:
     """The processes that `accelerate launch` (or torchrun) started, or None if this one was started alone.
+
+    Args:
+        cpu: leave GPUs alone.
 
     Raises:
         ImportError: if they were, and `accelerate` is absent.
@@ -62,7 +65,7 @@ def launched() -> Processes | None:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return None
     try:
-        accelerator: Any = importlib.import_module("accelerate").Accelerator()
+        accelerator: Any = importlib.import_module("accelerate").Accelerator(cpu=cpu)
     except ImportError as e:
         raise ImportError(f"accelerate is missing ({e}): install gvatheory[accelerate]", name="accelerate") from e
 

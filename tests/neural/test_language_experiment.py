@@ -163,16 +163,18 @@ def test_a_killed_run_ends_the_same_to_the_bit(finished, tmp_path) -> None:
     environment = {**os.environ, "PYTHONPATH": ".", "OMP_NUM_THREADS": "1"}
     while not (out / "run.nc").exists():
         process = subprocess.Popen([sys.executable, "-c", _KILLED, str(out)], env=environment)
-        while process.poll() is None and not (out / "config.json").exists():
-            time.sleep(0.05)
-        wait = time.monotonic() + (rng.uniform(4.0, 9.0) if kills < 5 else 600.0)
+        checkpoint = out / "checkpoint.safetensors"
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        while process.poll() is None and not (checkpoint.exists() and checkpoint.stat().st_mtime_ns > before):
+            time.sleep(0.01)
+        wait = time.monotonic() + (rng.uniform(0.0, 0.3) if kills < 8 else 600.0)
         while process.poll() is None and time.monotonic() < wait:
             time.sleep(0.01)
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             kills += 1
         process.wait()
-    assert kills > 0
+    assert kills >= 3
     xr.testing.assert_equal(finished[0], load_dataset(out / "run.nc"))
 
 

@@ -1,6 +1,9 @@
 """The `gva lm` commands from end to end, on runs of seconds."""
 
 import contextlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("tokenizers")
 
 import torch
+import xarray as xr
 
 from neural.runs import load_dataset
 from paper_figs.cli import main
@@ -147,3 +151,20 @@ def test_a_file_that_is_too_small_or_empty_is_named(capsys, tmp_path) -> None:
     code, _, err = outcome(capsys, "lm", "train", *arguments)
     assert code == 2
     assert "length must be at most" in err
+
+
+_SHARED = "import sys; from paper_figs.cli import main; main(sys.argv[1:])"
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(tmp_path) -> None:
+    """Started as `accelerate launch` and torchrun do; the batch's two parts add up to the same bits either way."""
+    pytest.importorskip("accelerate")
+    script = tmp_path / "train.py"
+    script.write_text(_SHARED)
+    arguments = ["lm", "train", *SMALL, *QUICK, "--parts", "2", "--device", "cpu", "--out"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([".", *filter(None, [os.environ.get("PYTHONPATH")])])}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    subprocess.run([*launcher, str(script), *arguments, str(tmp_path / "two")], check=True, env=environment)
+    subprocess.run([sys.executable, str(script), *arguments, str(tmp_path / "one")], check=True, env=environment)
+    xr.testing.assert_equal(load_dataset(tmp_path / "one" / "run.nc"), load_dataset(tmp_path / "two" / "run.nc"))
