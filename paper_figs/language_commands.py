@@ -33,13 +33,15 @@ class LmEvaluate:
     """Where the reference computes."""
 
     def run(self) -> int:
+        import json
+
         from neural.language.butterfly import butterfly
         from neural.language.judging import judged, returns_at, story_rewards
         from neural.language.languages import GrammarLanguage
         from neural.language.sources import recall
         from neural.language.stored_models import load_models
         from neural.runs import load_dataset
-        from paper_figs.language_tables import butterfly_table, rewards_table
+        from paper_figs.language_tables import butterfly_table, floor_table, rewards_table
         from paper_figs.progress import stage_bars
 
         dataset = load_dataset(self.run_directory / "run.nc")
@@ -50,6 +52,9 @@ class LmEvaluate:
         whole = dataset.sizes["token"]
         horizons = self.horizons or tuple(sorted({*(h for h in _HORIZONS if h < whole), whole}))
         if isinstance(language, GrammarLanguage):
+            config = json.loads(dataset.attrs["config"])
+            windows = language.validation(config["model"]["context"], config["validation"])[:, :-1]
+            print(floor_table(dataset, language.grammar, windows, self.level))
             rewards = story_rewards(dataset, language.grammar, horizons, self.continuations)
             title = "J_H, share of the words before the first that is ungrammatical or untrue"
             print(rewards_table(title, {h: returns_at(dataset, rewards, h) for h in horizons}, sets))

@@ -8,6 +8,8 @@ import xarray as xr
 from neural.language.butterfly import Butterfly
 from neural.language.comparison import differences
 from neural.language.distance_law import DistanceLaw
+from neural.language.grammar import StoryGrammar
+from neural.language.grammar_floor import floor, story_mean
 from neural.statistics import Estimate, reward_spread
 from paper_figs.text import aligned, shown
 
@@ -60,6 +62,29 @@ def rewards_table(title: str, returns: dict[int, xr.Dataset], windows: Sequence[
             rows.append((name, *cells))
         lines += [f"{window} iterates, mean ± standard deviation over them:", *aligned(rows)]
     return "\n".join(lines)
+
+
+def floor_table(dataset: xr.Dataset, grammar: StoryGrammar, windows: np.ndarray, level: float) -> str:
+    """What each model misses of the grammar at the last iterate: its loss, and its exact divergence from the truth.
+
+    Args:
+        dataset: of a run on the grammar.
+        grammar: its definition.
+        windows: (n, t) of the validation loss.
+        level: of the intervals, over windows.
+    """
+    last = dataset.isel(iterate=-1)
+    lowest = story_mean(floor(grammar, windows), level)
+    lines = [
+        f"floor of the loss, mean entropy of the next word along the {len(windows)} validation stories: "
+        f"{shown(lowest, digits=4)} nats per word; at update {int(last['iterate'])}:"
+    ]
+    rows = [("", "loss", "divergence from the grammar")]
+    for name in map(str, last["average"].values):
+        one = last.sel(average=name)
+        loss, kl = (story_mean(one[variable].values[:, None], level) for variable in ("window_loss", "kl"))
+        rows.append((name, shown(loss, digits=4), shown(kl)))
+    return "\n".join([*lines, *aligned(rows)])
 
 
 def law_table(law: DistanceLaw, shares: np.ndarray) -> str:
