@@ -1,4 +1,4 @@
-"""The `gva lm` commands on finished runs: evaluate, part, continue, export, figure."""
+"""The `gva lm` commands on finished runs: evaluate, part, continue, export, collect, figure."""
 
 import dataclasses
 from pathlib import Path
@@ -221,6 +221,24 @@ class LmExport:
 
 
 @dataclasses.dataclass(frozen=True)
+class LmCollect:
+    """Join runs that differ in their seed alone into one small dataset."""
+
+    run_directories: tyro.conf.Positional[tuple[Path, ...]]
+    """Of finished runs."""
+    out: Path
+    """File to write."""
+
+    def run(self) -> int:
+        from neural.language.shipping import collect
+        from neural.runs import load_dataset, save_dataset
+
+        save_dataset(self.out, collect([load_dataset(run / "run.nc") for run in self.run_directories]))
+        print(f"wrote {self.out}, {self.out.stat().st_size:,} bytes")
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Lm:
     """Train language models with averages, and measure how their continuations part."""
 
@@ -231,6 +249,7 @@ class Lm:
         | Annotated[LmPart, tyro.conf.subcommand("part")]
         | Annotated[LmContinue, tyro.conf.subcommand("continue")]
         | Annotated[LmExport, tyro.conf.subcommand("export")]
+        | Annotated[LmCollect, tyro.conf.subcommand("collect")]
     )
 
     def run(self) -> int:

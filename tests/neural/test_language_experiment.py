@@ -19,6 +19,7 @@ import torch
 import xarray as xr
 
 import gvatheory as gva
+from neural.language.butterfly import butterfly
 from neural.language.comparison import compare, differences
 from neural.language.corpus import Shares, TextSource
 from neural.language.decoding import continuations, log_probabilities
@@ -30,10 +31,11 @@ from neural.language.languages import GrammarLanguage, TextLanguage
 from neural.language.models import ModelSpec
 from neural.language.pretraining import Trainer
 from neural.language.records import padded, unpadded
+from neural.language.shipping import collect
 from neural.language.sources import recall, remember
 from neural.language.stored_models import BEFORE, load_models
 from neural.language.token_files import CorpusSpec, build
-from neural.runs import load_dataset
+from neural.runs import load_dataset, save_dataset
 from tests.stories import stories, text_file
 
 GRAMMAR = StoryGrammar(2, 2, 2, 2)
@@ -272,3 +274,27 @@ def test_schedules_are_compared_at_equal_budget(finished, tmp_path) -> None:
     other = run(dataclasses.replace(EXPERIMENT, steps=39, spaced=0), LANGUAGE, tmp_path / "other")
     with pytest.raises(ValueError, match=r"differ in their schedule alone, these do in \['spaced', 'steps'\]"):
         compare({**runs, "shorter": other})
+
+
+def test_runs_of_several_seeds_are_collected(finished, tmp_path) -> None:
+    other = run(dataclasses.replace(EXPERIMENT, trainer=Trainer(batch_size=4, seed=1)), LANGUAGE, tmp_path)
+    whole = collect([finished[0], other])
+    assert whole["seed"].values.tolist() == [1, 3]
+    save_dataset(tmp_path / "both.nc", whole)
+    whole = load_dataset(tmp_path / "both.nc")
+    for seed, one in ((3, finished[0]), (1, other)):
+        part = whole.sel(seed=seed)
+        assert np.array_equal(part["greedy"], one["greedy"])
+        assert part["greedy"].dtype == np.int8
+        np.testing.assert_allclose(part["greedy_gap"], one["greedy_gap"], rtol=2.5e-4)
+        np.testing.assert_allclose(part["window_loss"], one["window_loss"], rtol=1e-7)
+        found, expected = (butterfly(d)["raw"].survival.differing for d in (part, one))
+        assert found == expected
+    assert "sampled" not in whole
+    with pytest.raises(ValueError, match="a seed of their own each"):
+        collect([other, other])
+    longer = run(dataclasses.replace(EXPERIMENT, continuation=11), LANGUAGE, tmp_path / "longer")
+    with pytest.raises(ValueError, match=r"differ in their seed alone, these do in \['continuation'\]"):
+        collect([other, longer])
+    with pytest.raises(ValueError, match="at least one"):
+        collect([])

@@ -71,6 +71,15 @@ def test_a_batch_in_parts_has_the_same_gradient() -> None:
     np.testing.assert_allclose(whole.model.gradient, parted.model.gradient, atol=1e-7)
 
 
+def test_half_precision_is_of_the_passes_alone() -> None:
+    whole, half = new(), new(Trainer(batch_size=4, precision="bfloat16"))
+    for run in (whole, half):
+        run.advance(10)
+    assert half.model.vector.dtype == half.bank.averages.dtype == torch.float32
+    difference = np.abs(half.training_loss[:10] - whole.training_loss[:10])
+    assert 0.0 < difference.max() < 0.02
+
+
 def test_a_resumed_run_is_the_same_to_the_bit() -> None:
     whole, broken = new(), new()
     whole.advance(45)

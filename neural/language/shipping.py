@@ -1,0 +1,71 @@
+"""Runs that differ in their seed alone, as one small dataset: what is shipped, and what tables over seeds are made from.
+
+Nothing that figures and measures read is left out but for sampled continuations and log-probabilities; tokens take the
+smallest integers that hold them, and gaps keep twelve significant bits, so that the file is small when compressed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from neural.runs import load_dataset
+
+SHIPPED = Path(__file__).parent / "assets"
+
+_LEFT_OUT = ("sampled", "sampled_gap", "sampled_log_probability", "greedy_log_probability")
+_SHARED = ("prompt_tokens",)  # besides the sets of iterates
+
+
+def collect(runs: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Runs as one dataset with a leading dim seed.
+
+    Args:
+        runs: datasets of `experiment.run`, alike in everything but the trainer's seed, which all differ.
+
+    Raises:
+        ValueError: if there are none, or naming in what they differ besides, or a seed that occurs twice.
+    """
+    if not runs:
+        raise ValueError("runs must be at least one, got none")
+    configs = [json.loads(run.attrs["config"]) for run in runs]
+    seeds = [config["trainer"].pop("seed") for config in configs]
+    differing = sorted(k for k in configs[0] if any(c.get(k) != configs[0][k] for c in configs))
+    if differing or len({run.attrs["language"] for run in runs}) > 1:
+        raise ValueError(f"runs must differ in their seed alone, these do in {differing or ['language']}")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"runs must have a seed of their own each, got {sorted(seeds)}")
+    ordered = [runs[i] for i in np.argsort(seeds)]
+    first = ordered[0].drop_vars(_LEFT_OUT, errors="ignore")
+    shared = [name for name in first.data_vars if name in _SHARED or first[name].dims == ("iterate",)]
+    own = [name for name in first.data_vars if name not in shared]
+    whole = xr.concat([run[own] for run in ordered], dim=xr.DataArray(sorted(seeds), dims="seed", name="seed"))
+    vocabulary = configs[0]["model"]["vocabulary_size"]
+    for name in own:
+        if np.issubdtype(whole[name].dtype, np.floating):
+            whole[name] = whole[name].astype(np.float32)
+            if name.endswith("_gap"):
+                whole[name] = whole[name].copy(data=_rounded(whole[name].values))
+    whole["greedy"] = whole["greedy"].astype(np.min_scalar_type(-vocabulary))
+    return whole.assign({name: first[name] for name in shared}).assign_attrs(
+        {**first.attrs, "config": json.dumps(configs[0], sort_keys=True)}
+    )
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """float32 to the nearest number whose last 12 bits of the mantissa are zero; not for infinities."""
+    bits = values.view(np.uint32).astype(np.uint64)
+    return ((bits + 0x800) & 0xFFFFF000).astype(np.uint32).view(np.float32)
+
+
+def shipped(name: str) -> xr.Dataset:
+    """A dataset that comes with the project.
+
+    Raises:
+        FileNotFoundError: if there is none of that name.
+    """
+    return load_dataset(SHIPPED / f"{name}.nc")
