@@ -1,4 +1,4 @@
-"""Runs that differ in their seed alone, as one small dataset: what is shipped, and what tables over seeds are made from.
+"""Runs that differ in their seed alone, as one small dataset: what is shipped, and what tables over seeds come from.
 
 Nothing that figures and measures read is left out but for sampled continuations and log-probabilities; tokens take the
 smallest integers that hold them, and gaps keep twelve significant bits, so that the file is small when compressed.
