@@ -153,18 +153,13 @@ def test_a_file_that_is_too_small_or_empty_is_named(capsys, tmp_path) -> None:
     assert "length must be at most" in err
 
 
-_SHARED = "import sys; from paper_figs.cli import main; main(sys.argv[1:])"
-
-
 @pytest.mark.slow
 def test_two_processes_train_what_one_does(tmp_path) -> None:
     """Started as `accelerate launch` and torchrun do; the batch's two parts add up to the same bits either way."""
     pytest.importorskip("accelerate")
-    script = tmp_path / "train.py"
-    script.write_text(_SHARED)
     arguments = ["lm", "train", *SMALL, *QUICK, "--parts", "2", "--device", "cpu", "--out"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([".", *filter(None, [os.environ.get("PYTHONPATH")])])}
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    subprocess.run([*launcher, str(script), *arguments, str(tmp_path / "two")], check=True, env=environment)
-    subprocess.run([sys.executable, str(script), *arguments, str(tmp_path / "one")], check=True, env=environment)
+    subprocess.run([*launcher, "-m", "paper_figs", *arguments, str(tmp_path / "two")], check=True, env=environment)
+    subprocess.run([sys.executable, "-m", "paper_figs", *arguments, str(tmp_path / "one")], check=True, env=environment)
     xr.testing.assert_equal(load_dataset(tmp_path / "one" / "run.nc"), load_dataset(tmp_path / "two" / "run.nc"))
