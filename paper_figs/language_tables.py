@@ -60,7 +60,9 @@ def rewards_table(title: str, returns: dict[int, xr.Dataset], windows: Sequence[
             name = average.average
             cells = (f"{spreads[h][name].mean_return.value:.3f} ± {spreads[h][name].spread.value:.2g}" for h in spreads)
             rows.append((name, *cells))
+        swings = (f"H = {h}: {shown(one['raw'].amplification, digits=2)}" for h, one in spreads.items())
         lines += [f"{window} iterates, mean ± standard deviation over them:", *aligned(rows)]
+        lines.append(f"raw's reward over its loss, relative swings: {', '.join(swings)}")
     return "\n".join(lines)
 
 
