@@ -10,17 +10,17 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 try:
     import tyro
-    from rich.console import Console
 
     from paper_figs.behaviour_commands import Divergence, Landscape, Lyapunov, Video
     from paper_figs.catalogue_commands import Catalogue
     from paper_figs.clone_commands import Clone
     from paper_figs.demonstration_commands import Demonstrations
     from paper_figs.expert_commands import Expert
+    from paper_figs.figure_command import Figure
     from paper_figs.language_commands import Lm
 except ImportError as e:  # pragma: no cover
     raise SystemExit(f"gva needs the cli extra ({e.name} is missing): pip install 'gvatheory[cli]'") from e
@@ -163,49 +163,6 @@ class Sweep:
 
 
 @dataclasses.dataclass(frozen=True)
-class Figure:
-    """Draw a figure as PDF and PNG."""
-
-    name: tyro.conf.Positional[Literal["cliff-phase", "scalar-gva", "cloning", "interventions", "experts"]]
-    """Which one."""
-    out: Path = Path("runs/figures")
-    """Directory."""
-    preset: Literal["quick", "full"] = "quick"
-    """Size of the cliff phase diagram's grid."""
-    seed: int = 0
-    """Seed of the simulated points."""
-    data: Path = Path("runs/demo/clone/run.nc")
-    """Dataset of a cloning run, for `cloning`, the demo's unless given; of a campaign, for `interventions`."""
-
-    def run(self) -> int:
-        from paper_figs import style
-
-        with _spinner(f"drawing {self.name}"):
-            figure, caption = self._draw()
-        for file in style.save(figure, self.out / self.name):
-            print(f"wrote {file}")
-        print(caption)
-        return 0
-
-    def _draw(self) -> tuple[Any, str]:
-        from neural.runs import load_dataset
-        from paper_figs import cliff_phase, cloning, experts, interventions, scalar_gva
-
-        if self.name == "experts":
-            datasets = experts.data()
-            return experts.draw(datasets), experts.caption(datasets)
-        if self.name == "cliff-phase":
-            module, dataset = cliff_phase, cliff_phase.data(self.preset, seed=self.seed)
-        elif self.name == "scalar-gva":
-            module, dataset = scalar_gva, scalar_gva.data(seed=self.seed)
-        elif self.name == "interventions":
-            module, dataset = interventions, interventions.data(self.data)
-        else:
-            module, dataset = cloning, load_dataset(self.data)
-        return module.draw(dataset), module.caption(dataset)
-
-
-@dataclasses.dataclass(frozen=True)
 class Demo:
     """The whole story in a few minutes: checks, theory, cloning of the shipped expert, one HTML report."""
 
@@ -218,10 +175,6 @@ class Demo:
         from paper_figs.demo import run
 
         return run(self.out, self.seed)
-
-
-def _spinner(text: str) -> Any:
-    return Console(stderr=True).status(text)
 
 
 Command = (

@@ -91,8 +91,8 @@ def commands(seed: int, card: Mapping[str, Any]) -> dict[str, str]:
     return {
         "everything in this report": f"gva demo --seed {seed}",
         "the propositions, in full": "gva check --page propositions.html",
-        "the cliff phase diagram, finer": f"gva figure cliff-phase --preset full --seed {seed}",
-        "the scalar closed loop": f"gva figure scalar-gva --seed {seed}",
+        "the cliff phase diagram, finer": f"gva figure cliff-phase --fresh --preset full --seed {seed}",
+        "the scalar closed loop": f"gva figure scalar-gva --fresh --seed {seed}",
         "the cloning run": f"gva clone --seed {seed}",
         "the expert, trained again": card.get("command", "unknown"),
     }

@@ -4,7 +4,7 @@ x_{h+1} = (a + δ) x_h with gain error δ ~ N(0, s²): the one-step cloning loss
 order in s the std of J_H is s |Σ_h 2h a^{2h−1}|: bounded in H if |a| < 1, ∝ H² if a = 1, exponential if |a| > 1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import xarray as xr
@@ -18,15 +18,26 @@ CLOSED_LOOPS = (0.9, 1.0, 1.05)
 NAMES = {0.9: "stable, a = 0.9", 1.0: "marginal, a = 1", 1.05: "unstable, a = 1.05"}
 HORIZONS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 GAIN_ERROR = 1e-3
+PRESETS = {"quick": 2000, "full": 100_000}
+"""Sampled gain errors per cell."""
 
 
-def data(*, gain_error: float = GAIN_ERROR, trials: int = 2000, seed: int = 0) -> xr.Dataset:
+def data(
+    preset: str = "quick",
+    *,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    gain_error: float = GAIN_ERROR,
+    trials: int | None = None,
+) -> xr.Dataset:
     """Std of J_H of the scalar loop on a grid of (closed_loop, horizon), in about a second.
 
     Args:
-        gain_error: s > 0, standard deviation of δ.
-        trials: sampled gain errors per cell, ≥ 10.
+        preset: "quick" or "full", see `PRESETS`.
         seed: of the samples, ≥ 0; every cell has its own stream.
+        progress: called with (cells done, cells in all).
+        gain_error: s > 0, standard deviation of δ.
+        trials: sampled gain errors per cell, ≥ 10; the preset's unless given.
 
     Returns:
         dims (closed_loop, horizon): `std_exact`, `std_sampled`, and its 95 % interval `std_low`, `std_high`, from
@@ -35,6 +46,9 @@ def data(*, gain_error: float = GAIN_ERROR, trials: int = 2000, seed: int = 0) -
     Raises:
         ValueError: on a value out of range.
     """
+    if preset not in PRESETS:
+        raise ValueError(f"preset must be one of {sorted(PRESETS)}, got {preset!r}")
+    trials = PRESETS[preset] if trials is None else trials
     if trials < 10:
         raise ValueError(f"trials must be at least 10, got {trials!r}")
     law = gva.Law(np.zeros(1), np.array([[gain_error**2]]))
@@ -56,7 +70,9 @@ def data(*, gain_error: float = GAIN_ERROR, trials: int = 2000, seed: int = 0) -
         }
 
     units = {"horizon": "steps", **dict.fromkeys(("std_exact", "std_sampled", "std_low", "std_high"), "x_0²")}
-    dataset = gva.sweep(cell, {"closed_loop": CLOSED_LOOPS, "horizon": HORIZONS}, engine="loop", units=units)
+    dataset = gva.sweep(
+        cell, {"closed_loop": CLOSED_LOOPS, "horizon": HORIZONS}, engine="loop", units=units, progress=progress
+    )
     return dataset.assign_attrs(gain_error=gain_error, trials=trials, seed=seed, function="scalar_gva.data")
 
 

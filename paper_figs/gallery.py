@@ -1,0 +1,98 @@
+"""Every figure by name: the module that draws it, where its data come from, and the figure of the paper it stands for.
+
+A module has `draw(data)` and `caption(data)`. A computed figure's has `data(preset, seed=, progress=)` too, and its
+dataset ships in `paper_figs/assets`; that of a run's figure ships where the run is described, or is named by the user.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from neural.runs import load_dataset
+
+ASSETS = Path(__file__).parent / "assets"
+PRESETS = ("quick", "full")
+
+Progress = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A figure.
+
+    Attributes:
+        module: of `paper_figs`, its last name.
+        shipped: file of its dataset; None if it must be named.
+        computed: whether its data can be computed anew from a preset and a seed.
+        paper: number of the paper's figure that it stands for, or None.
+    """
+
+    module: str
+    shipped: Path | None = None
+    computed: bool = False
+    paper: int | None = None
+
+    def load(self) -> Any:
+        """Its module."""
+        return importlib.import_module(f"paper_figs.{self.module}")
+
+
+def _computed(module: str) -> Entry:
+    return Entry(module, ASSETS / f"{module}.nc", computed=True)
+
+
+FIGURES: dict[str, Entry] = {
+    "cliff-phase": _computed("cliff_phase"),
+    "scalar-gva": _computed("scalar_gva"),
+    "cloning": Entry("cloning"),
+    "interventions": Entry("interventions", paper=2),
+    "experts": Entry("experts", paper=5),
+}
+"""By the name on the command line."""
+
+
+def names(wanted: str) -> list[str]:
+    """Names of figures: one, that which stands for a number of the paper's, or all that draw without a file named.
+
+    Raises:
+        ValueError: if there is none, naming those there are.
+    """
+    if wanted == "all":
+        return [name for name, entry in FIGURES.items() if entry.shipped is not None or entry.module == "experts"]
+    by_number = [name for name, entry in FIGURES.items() if entry.paper is not None and str(entry.paper) == wanted]
+    if wanted not in FIGURES and not by_number:
+        numbers = sorted(str(entry.paper) for entry in FIGURES.values() if entry.paper is not None)
+        raise ValueError(f"name must be all, or one of {[*FIGURES, *numbers]}, got {wanted!r}")
+    return [wanted] if wanted in FIGURES else by_number
+
+
+def data_of(name: str, file: Path | None, fresh: bool, preset: str, seed: int, progress: Progress | None = None) -> Any:
+    """What a figure is drawn from.
+
+    Args:
+        name: of the figure.
+        file: of a dataset to draw; None for the shipped one.
+        fresh: compute it anew instead.
+        preset, seed: of the computation.
+        progress: called with (done, total) of it.
+
+    Raises:
+        ValueError: if the figure cannot be had in that way.
+        FileNotFoundError: if there is no such file.
+    """
+    entry = FIGURES[name]
+    if fresh:
+        if not entry.computed or file is not None:
+            what = "a file is given" if file is not None else f"{name} is drawn from runs"
+            raise ValueError(f"fresh must not be asked for, {what}")
+        return entry.load().data(preset, seed=seed, progress=progress)
+    if entry.module == "experts":
+        return entry.load().data()
+    file = entry.shipped if file is None else file
+    if file is None:
+        raise ValueError(f"data must name the dataset of a run to draw {name} from")
+    return load_dataset(file) if entry.module != "interventions" else entry.load().data(file)
