@@ -166,8 +166,8 @@ def _ceiling(dataset: xr.Dataset) -> float:
     return float(np.quantile(dataset["update_loss"].sel(kept=RAW), CUT))
 
 
-def _consecutive(dataset: xr.Dataset | xr.DataArray, members: xr.DataArray) -> xr.Dataset | xr.DataArray:
-    return dataset.isel(iterate=np.flatnonzero(members.values)).sortby("iterate")
+def _consecutive(values: xr.DataArray, members: xr.DataArray) -> xr.DataArray:
+    return values.isel(iterate=np.flatnonzero(members.values)).sortby("iterate")
 
 
 def _line(axes: Axes, x: np.ndarray, y: np.ndarray, name: str, looks: Look, **options: object) -> None:
@@ -218,7 +218,7 @@ def _updates(axes: Axes) -> None:
 def _changes(axes: Axes, dataset: xr.Dataset, looks: Look, found: Butterfly) -> None:
     losses = _consecutive(dataset["loss"], dataset["consecutive"])
     for name in _backwards(looks):
-        one = losses.sel(average=name).values
+        one: np.ndarray = losses.sel(average=name).values
         _line(axes, losses["iterate"].values, 100 * (one / one.mean() - 1), name, looks, marker=".", ms=4)
     axes.set_ylabel("loss relative to its mean (%)")
     axes.set_title(f"B  The last {found.pairs + 1} of them, one by one")
@@ -266,7 +266,7 @@ def _rewards(axes: Axes, dataset: xr.Dataset, rewards: xr.DataArray, looks: Look
     means = _consecutive(rewards, dataset["consecutive"]).mean("prompt")
     horizon = means["horizon"].values
     for name in _backwards(looks):
-        one = means.sel(average=name).transpose("iterate", "horizon").values
+        one: np.ndarray = means.sel(average=name).transpose("iterate", "horizon").values
         middle, spread = one.mean(axis=0), one.std(axis=0, ddof=1)
         axes.fill_between(horizon, middle - spread, middle + spread, color=looks[name][0], alpha=0.16, lw=0)
         _line(axes, horizon, middle, name, looks)

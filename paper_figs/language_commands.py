@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from paper_figs.language_figure_command import LmFigure
 from paper_figs.language_options import Device, chosen_device
 from paper_figs.language_training import LmCompare, LmTrain
 
@@ -250,6 +251,7 @@ class Lm:
         | Annotated[LmContinue, tyro.conf.subcommand("continue")]
         | Annotated[LmExport, tyro.conf.subcommand("export")]
         | Annotated[LmCollect, tyro.conf.subcommand("collect")]
+        | Annotated[LmFigure, tyro.conf.subcommand("figure")]
     )
 
     def run(self) -> int:
