@@ -7,6 +7,7 @@ import json
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -49,6 +50,12 @@ def draw(dataset: xr.Dataset, *, law: DistanceLaw | None = None) -> Figure:
         handles, labels = panels[0].get_legend_handles_labels()
         labels = [f"A: distance / last update {labels[0]}", *labels[1:]]
         figure.legend(handles, labels, loc="outside upper left", ncols=len(handles))
+        laws: dict[str, Artist] = {}
+        for panel in panels[1:]:
+            handles, labels = panel.get_legend_handles_labels()
+            laws.update(zip(labels, handles, strict=True))
+        if laws:
+            figure.legend(list(laws.values()), list(laws), loc="outside lower right", ncols=len(laws))
     return figure
 
 
@@ -145,18 +152,18 @@ def _hazard(
     axes.set_ylim(axes.get_ylim())  # where something was seen, however far down the lines go
     if expected:
         order = np.argsort(shares)
-        axes.plot(shares[order], expected["power"][0][order], color=style.AVERAGES[0], label=_named_power(law))
+        axes.plot(
+            shares[order],
+            expected["power"][0][order],
+            color=style.AVERAGES[0],
+            label=f"hazard ∝ $d^β$, β = {shown(law.exponent)}",
+        )
         seen = np.flatnonzero(law.fitted & np.array([h.value > 0 for h in law.hazards]))
         start = seen[np.argmin(shares[seen])]
         line = law.hazards[start].value * shares[order] / shares[start]
         axes.plot(shares[order], line, ":", color=style.INK, lw=1.1, label="slope 1")
-        axes.legend(loc="lower right")
     axes.set(xlabel="distance / norm of the last update", ylabel="splits per token at risk")
     axes.set_title("B  Hazard of a split")
-
-
-def _named_power(law: DistanceLaw) -> str:
-    return f"power law, β = {shown(law.exponent)}"
 
 
 def _time(
@@ -164,17 +171,12 @@ def _time(
 ) -> None:
     order = np.argsort(shares)
     _points(axes, shares, law.mean_times, law.fitted, logarithmic=False)
-    names = {
-        "power": ("hazard ∝ $d^β$", "-", style.AVERAGES[0]),
-        "logarithmic": ("time linear in $\\log\\,1/d$", "--", style.AVERAGES[2]),
-    }
-    for name, (_, times) in expected.items():
-        label, dashes, colour = names[name]
-        axes.plot(shares[order], times[order], dashes, color=colour, label=label)
+    if expected:
+        axes.plot(shares[order], expected["power"][1][order], color=style.AVERAGES[0])
+        label = "time linear in $\\log\\,1/d$"
+        axes.plot(shares[order], expected["logarithmic"][1][order], "--", color=style.AVERAGES[2], label=label)
     axes.set(xlabel="distance / norm of the last update", ylabel=f"tokens that agree (of {length})", ylim=(0, None))
     axes.set_title("C  Mean time to the split")
-    if expected:
-        axes.legend(loc="lower left")
 
 
 def _points(
