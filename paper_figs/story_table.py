@@ -201,8 +201,6 @@ def _continuations(
     same = _words(language, np.concatenate([prompt, both[0, : min(first, shown)]]))
     end = min(_agreeing(same, text) for text in whole)
     start = _agreeing(begun, same[:end])
-    if first >= shown:
-        return Continuations(name, first, whole[0][start:], ("", ""))
     return Continuations(name, first, whole[0][start:end], (whole[0][end:], whole[1][end:]))
 
 
