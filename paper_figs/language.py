@@ -15,6 +15,7 @@ from neural.language.butterfly import Butterfly, butterfly
 from neural.statistics import RAW
 from paper_figs import style
 from paper_figs.page import number
+from paper_figs.text import shown
 
 SHOWN = 5
 """Averages drawn unless they are named: as many as there are colours."""
@@ -107,7 +108,7 @@ def caption(
     config, language = (json.loads(dataset.attrs[name]) for name in ("config", "language"))
     raw, span = found.rows[0], f"update {found.iterates[0]:,} to {found.iterates[1]:,}"
     count, iterates, level = found.prompts, found.pairs + 1, f"{found.level:.0%}"
-    agreeing = ", ".join(f"{100 * row.survival.differing.value:.0f} % of {row.average}" for row in found.rows)
+    agreeing = ", ".join(f"{shown(row.survival.differing, scale=100)} % of {row.average}" for row in found.rows)
     parts = [
         f"One run of {config['steps']:,} updates on {_corpus(language)}, seed {config['trainer']['seed']}.",
         _cut_in_words(dataset, list(config["bank"])),
@@ -135,8 +136,8 @@ def _cut_in_words(dataset: xr.Dataset, bank: list[str]) -> str:
     left = f"the raw loss is above that at {len(hidden)} of them, up to update {hidden.max():,}" if len(hidden) else ""
     return (
         f"A: validation loss at {len(at)} updates, {at[0]:,} to {at[-1]:,}. C: the same losses, that of an average "
-        f"against that of the iterate it belongs to, from an open to a full circle; below the diagonal the average is "
-        f"better. Axes of A and C end at {number(ceiling)} nats per token{': ' + left if left else ''}."
+        f"against that of the iterate it belongs to, from an open to a full circle; below the dotted diagonal the "
+        f"average is better. Axes of A and C end at {number(ceiling)} nats per token{': ' + left if left else ''}."
     )
 
 
@@ -221,7 +222,7 @@ def _changes(axes: Axes, dataset: xr.Dataset, looks: Look, found: Butterfly) -> 
         one: np.ndarray = losses.sel(average=name).values
         _line(axes, losses["iterate"].values, 100 * (one / one.mean() - 1), name, looks, marker=".", ms=4)
     axes.set_ylabel("loss relative to its mean (%)")
-    axes.set_title(f"B  The last {found.pairs + 1} of them, one by one")
+    axes.set_title(f"B  The last {found.pairs + 1} iterates, one by one")
     _updates(axes)
 
 
@@ -233,14 +234,15 @@ def _path(axes: Axes, dataset: xr.Dataset, looks: Look) -> None:
     losses, limits = dataset["update_loss"].sortby("update"), _limits(dataset, looks)
     raw = losses.sel(kept=RAW).values
     axes.plot(limits, limits, color=style.MUTED, lw=0.9, ls=":")
-    axes.annotate("equal", (limits[1], limits[1]), (-2, -24), textcoords="offset points", ha="right", color=style.MUTED)
     for name in list(looks)[:0:-1]:
         one, colour = losses.sel(kept=name).values, looks[name][0]
         _line(axes, raw, one, name, looks)
         inside = np.flatnonzero((raw <= limits[1]) & (one <= limits[1]))
         for place, fill in ((inside[:1], "white"), (inside[-1:], colour)):
-            axes.plot(raw[place], one[place], "o", ms=4.5, mec=colour, mfc=fill, zorder=4)
+            axes.plot(raw[place], one[place], "o", ms=4.5, mec=colour, mfc=fill, zorder=4, clip_on=False)
     axes.set(xlim=limits, ylim=limits, xlabel="iterate (nats per token)", ylabel="average (nats per token)")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(5))
 
 
 def _agreement(axes: Axes, found: Butterfly, looks: Look) -> None:

@@ -159,8 +159,8 @@ def _hazard(
             label=f"hazard ∝ $d^β$, β = {shown(law.exponent)}",
         )
         seen = np.flatnonzero(law.fitted & np.array([h.value > 0 for h in law.hazards]))
-        start = seen[np.argmin(shares[seen])]
-        line = law.hazards[start].value * shares[order] / shares[start]
+        middle = seen[np.argsort(shares[seen])[len(seen) // 2]]
+        line = expected["power"][0][middle] * shares[order] / shares[middle]
         axes.plot(shares[order], line, ":", color=style.INK, lw=1.1, label="slope 1")
     axes.set(xlabel="distance / norm of the last update", ylabel="splits per token at risk")
     axes.set_title("B  Hazard of a split")

@@ -154,7 +154,7 @@ def to_html(found: Stories, title: str = "Stories that part") -> str:
     """A self-contained page: what both continuations say in grey, where they differ in colour."""
     parts = [f'<p class="note">{html.escape(found.rule())}</p>']
     for story in found.stories:
-        parts.append(f"<h2>{html.escape(_plain(story.prompt))} …</h2>")
+        parts.append(f"<h2>{html.escape(_plain(story.prompt).strip())}…</h2>")
         lines = []
         for kind, both in (("raw", story.raw), ("average", story.average)):
             for update, rest in zip(found.updates, both.rests, strict=True):
@@ -171,7 +171,7 @@ def to_markdown(found: Stories, title: str = "Stories that part") -> str:
     """The same as Markdown: what both continuations say plain, where they differ bold."""
     lines = [f"# {_escaped(title)}", "", _escaped(found.rule())]
     for story in found.stories:
-        lines += ["", f"**Prompt:** {_escaped(story.prompt).strip()} …", ""]
+        lines += ["", f"**Prompt:** {_escaped(story.prompt).strip()}…", ""]
         lines += ["| | update | first difference | continuation |", "| --- | ---: | --- | --- |"]
         for both in (story.raw, story.average):
             for update, rest in zip(found.updates, both.rests, strict=True):
@@ -220,7 +220,7 @@ def _words(language: Language, tokens: np.ndarray) -> str:
 
 
 def _position(both: Continuations, found: Stories) -> str:
-    return "none" if both.first >= found.tokens else f"token {both.first + 1}"
+    return f"none in {found.tokens}" if both.first >= found.tokens else f"token {both.first + 1}"
 
 
 def _plain(text: str) -> str:

@@ -193,7 +193,8 @@ def test_the_caption_says_of_what_and_how_many() -> None:
         "95%",
         "not over seeds",
         "same 7 validation windows",
-        "within 20 tokens: 100 % of raw",
+        "within 20 tokens: 100 [",
+        "] % of raw, ",
     ):
         assert part in caption
 
