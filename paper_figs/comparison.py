@@ -12,18 +12,16 @@ from matplotlib.figure import Figure
 from neural.language.comparison import differences
 from neural.statistics import RAW
 from paper_figs import style
+from paper_figs.language import ceiling, unmeasured
 from paper_figs.page import number
-
-CUT = 0.8
-"""Quantile of all raw losses along training that A's axis ends at."""
 
 
 def draw(compared: xr.Dataset) -> Figure:
     """Two panels, one colour per schedule.
 
     A: validation loss along training, the iterates' thin, that of the schedule's best average thick, by its last loss;
-    the axis ends at the quantile `CUT` of the raw losses. B: final loss of every schedule and average less that of the
-    best schedule's last iterate, with paired intervals over validation windows; open circles are iterates.
+    the axis ends at the `ceiling` of the raw ones. B: final loss of every schedule and average less that of the best
+    schedule's last iterate, with paired intervals over validation windows; open circles are iterates.
 
     Args:
         compared: made by `neural.language.comparison.compare`.
@@ -59,7 +57,7 @@ def caption(compared: xr.Dataset) -> str:
         curves = (
             f"A: validation loss at {len(at)} updates, {at[0]:,} to {at[-1]:,}; thin: the iterate, thick: the average "
             f"of the least loss at the end ({names}), chosen on the same windows. The axis ends at "
-            f"{number(_ceiling(compared))} nats per token. "
+            f"{number(ceiling(compared))} nats per token. "
         )
     return (
         f"{compared.sizes['schedule']} runs of {config['steps']:,} updates, alike in all but their step sizes, seed "
@@ -88,15 +86,10 @@ def _least(losses: xr.DataArray, dim: str) -> str:
     return str(averages[dim].values[int(averages.values.argmin())]) if averages.sizes[dim] else RAW
 
 
-def _ceiling(compared: xr.Dataset) -> float:
-    return float(np.quantile(compared["update_loss"].sel(kept=RAW), CUT))
-
-
 def _curves(axes: Axes, compared: xr.Dataset, looks: dict[str, tuple[str, str]]) -> None:
     axes.set_title("A  Along training: iterate thin, best average thick")
     if "update_loss" not in compared:
-        axes.text(0.5, 0.5, "losses along training\nwere not measured", ha="center", transform=axes.transAxes)
-        axes.set(xticks=[], yticks=[])
+        unmeasured(axes)
         return
     losses = compared["update_loss"].sortby("update")
     updates = losses["update"].values
@@ -107,8 +100,8 @@ def _curves(axes: Axes, compared: xr.Dataset, looks: dict[str, tuple[str, str]])
         axes.plot(updates, one.sel(kept=RAW), dashes, color=colour, lw=0.8)
         axes.plot(updates, one.sel(kept=best), dashes, color=colour, lw=2.0, label=f"{schedule}; {best}")
         shown.append(float(one.sel(kept=[RAW, best]).min()))
-    ceiling = _ceiling(compared)
-    axes.set_ylim(min(shown) - 0.06 * max(ceiling - min(shown), 1e-9), ceiling)
+    end = ceiling(compared)
+    axes.set_ylim(min(shown) - 0.06 * max(end - min(shown), 1e-9), end)
     axes.set_xlim(left=0)
     axes.set(xlabel="updates", ylabel="validation loss (nats per token)")
 

@@ -131,13 +131,13 @@ def _cut_in_words(dataset: xr.Dataset, bank: list[str]) -> str:
     if "update_loss" not in dataset:
         return "A, C: losses along training were not measured."
     at, raw = dataset["update"].values, dataset["update_loss"].sel(kept=RAW).values
-    ceiling = _ceiling(dataset)
-    hidden = at[raw > ceiling]
+    end = ceiling(dataset)
+    hidden = at[raw > end]
     left = f"the raw loss is above that at {len(hidden)} of them, up to update {hidden.max():,}" if len(hidden) else ""
     return (
         f"A: validation loss at {len(at)} updates, {at[0]:,} to {at[-1]:,}. C: the same losses, that of an average "
         f"against that of the iterate it belongs to, from an open to a full circle; below the dotted diagonal the "
-        f"average is better. Axes of A and C end at {number(ceiling)} nats per token{': ' + left if left else ''}."
+        f"average is better. Axes of A and C end at {number(end)} nats per token{': ' + left if left else ''}."
     )
 
 
@@ -162,8 +162,8 @@ def _looks(averages: Sequence[str]) -> Look:
     return looks
 
 
-def _ceiling(dataset: xr.Dataset) -> float:
-    """Where the axes of losses end, nats per token."""
+def ceiling(dataset: xr.Dataset) -> float:
+    """Where the axes of losses along training end, nats per token; without it the first updates would fill them."""
     return float(np.quantile(dataset["update_loss"].sel(kept=RAW), CUT))
 
 
@@ -181,24 +181,23 @@ def _backwards(looks: Look) -> list[str]:
     return [RAW, *list(looks)[:0:-1]]
 
 
-def _note(axes: Axes, text: str) -> None:
+def unmeasured(axes: Axes) -> None:
+    """A panel that says what it lacks."""
+    text = "losses along training\nwere not measured"
     axes.text(0.5, 0.5, text, ha="center", va="center", color=style.MUTED, transform=axes.transAxes)
     axes.set(xticks=[], yticks=[])
 
 
-_UNMEASURED = "losses along training\nwere not measured"
-
-
 def _limits(dataset: xr.Dataset, looks: Look) -> tuple[float, float]:
     """Range of losses shown: a little below the least, up to the ceiling."""
-    ceiling, least = _ceiling(dataset), float(dataset["update_loss"].sel(kept=list(looks)).min())
-    return least - 0.06 * max(ceiling - least, 1e-9), ceiling
+    end, least = ceiling(dataset), float(dataset["update_loss"].sel(kept=list(looks)).min())
+    return least - 0.06 * max(end - least, 1e-9), end
 
 
 def _training(axes: Axes, dataset: xr.Dataset, looks: Look) -> None:
     axes.set_title("A  Validation loss along training")
     if "update_loss" not in dataset:
-        _note(axes, _UNMEASURED)
+        unmeasured(axes)
         return
     losses = dataset["update_loss"].sortby("update")
     for name in _backwards(looks):
@@ -229,7 +228,7 @@ def _changes(axes: Axes, dataset: xr.Dataset, looks: Look, found: Butterfly) -> 
 def _path(axes: Axes, dataset: xr.Dataset, looks: Look) -> None:
     axes.set_title("C  Average against its iterate")
     if "update_loss" not in dataset:
-        _note(axes, _UNMEASURED)
+        unmeasured(axes)
         return
     losses, limits = dataset["update_loss"].sortby("update"), _limits(dataset, looks)
     raw = losses.sel(kept=RAW).values

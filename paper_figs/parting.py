@@ -93,8 +93,8 @@ def _language(attrs: dict[str, str]) -> str:
 def expectations(dataset: xr.Dataset, law: DistanceLaw) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """What the fitted laws expect: per law, pooled hazard and mean tokens that agree at every distance, (K,) each.
 
-    Every prompt has the height that gives as many splits over the fitted distances as it has; one without any splits
-    nowhere. The pooled hazard is over the tokens that were at risk. NaN at distances that are not fitted; empty if the
+    Every prompt has the height that gives as many splits over the fitted distances as were seen of it, none if it never
+    split. The pooled hazard is over the tokens that were at risk. NaN at distances that are not fitted; empty if the
     laws cannot be told (fewer than two distances with splits).
     """
     first = _first_differences(dataset)
