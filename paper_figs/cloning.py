@@ -6,7 +6,6 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from paper_figs import style
 
@@ -105,14 +104,7 @@ def _returns(axes: Axes, window: xr.Dataset, colours: dict[str, str], marker: st
         width = 0.9 if name == "raw" else 1.5
         axes.plot(steps, one.mean(axis=1), color=colour, label=name, lw=width, marker=marker, ms=3)
     axes.set_ylabel("return per episode")
-    _updates(axes)
-
-
-def _updates(axes: Axes) -> None:
-    """Label the axis of update counts: whole numbers, written out."""
-    axes.set_xlabel("optimiser updates")
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.ticklabel_format(axis="x", style="plain", useOffset=False)
+    style.count_updates(axes)
 
 
 def _relative_limits(axes: Axes, window: xr.Dataset) -> tuple[float, float]:
@@ -129,7 +121,7 @@ def _loss(axes: Axes, window: xr.Dataset, colours: dict[str, str], limits: tuple
         axes.plot(window["iterate"], relative.sel(average=name), color=colour, lw=width)
     low, high = float(relative.min()), float(relative.max())
     axes.set_ylabel("held-out loss / its mean")
-    _updates(axes)
+    style.count_updates(axes)
     axes.set_ylim(min(limits[0], low - 0.05), max(limits[1], high + 0.05))
     axes.set_title("B  One-step loss of the same iterates, on A's relative scale")
 

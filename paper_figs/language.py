@@ -205,14 +205,7 @@ def _training(axes: Axes, dataset: xr.Dataset, looks: Look) -> None:
     axes.set_ylim(*_limits(dataset, looks))
     axes.set_xlim(left=0)
     axes.set_ylabel("nats per token")
-    _updates(axes)
-
-
-def _updates(axes: Axes) -> None:
-    """Label the axis of update counts: whole numbers, written out."""
-    axes.set_xlabel("updates")
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.ticklabel_format(axis="x", style="plain", useOffset=False)
+    style.count_updates(axes)
 
 
 def _changes(axes: Axes, dataset: xr.Dataset, looks: Look, found: Butterfly) -> None:
@@ -222,7 +215,7 @@ def _changes(axes: Axes, dataset: xr.Dataset, looks: Look, found: Butterfly) -> 
         _line(axes, losses["iterate"].values, 100 * (one / one.mean() - 1), name, looks, marker=".", ms=4)
     axes.set_ylabel("loss relative to its mean (%)")
     axes.set_title(f"B  The last {found.pairs + 1} iterates, one by one")
-    _updates(axes)
+    style.count_updates(axes)
 
 
 def _path(axes: Axes, dataset: xr.Dataset, looks: Look) -> None:

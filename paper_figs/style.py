@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -60,6 +62,13 @@ def canvas(width: float, height: float) -> Iterator[Figure]:
         for _ in range(2):
             figure.draw_without_rendering()
         figure.set_layout_engine("none")
+
+
+def count_updates(axes: Axes) -> None:
+    """Label the axis of update counts: whole numbers, written out."""
+    axes.set_xlabel("optimiser updates")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.ticklabel_format(axis="x", style="plain", useOffset=False)
 
 
 def png(figure: Figure, dpi: int = 160) -> bytes:

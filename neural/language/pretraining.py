@@ -200,7 +200,6 @@ class PretrainingRun:
             self.model.gradient.zero_()
             self._loss(windows[i : i + 1]).mean().backward()
             gradients[i].copy_(self.model.gradient)
-        self.model.gradient.zero_()
         return (gradients @ gradients.T).double().cpu().numpy()
 
     def vectors(self, members: Sequence[int]) -> torch.Tensor:

@@ -131,8 +131,10 @@ def test_prompts_are_held_out_and_come_back_from_the_dataset(finished) -> None:
 
 def test_the_same_run_again_changes_nothing(finished) -> None:
     dataset, out = finished
+    models = load_models(out / "models.safetensors")
     again = run(EXPERIMENT, LANGUAGE, out)
     xr.testing.assert_equal(dataset, again)
+    assert np.array_equal(models.vectors, load_models(out / "models.safetensors").vectors)
     other = dataclasses.replace(EXPERIMENT, continuation=11)
     with pytest.raises(FileExistsError, match="differs in continuation"):
         run(other, LANGUAGE, out)
