@@ -211,7 +211,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ImportError as e:
         print(f"gva: {e.name or e} is not installed; see the extras in the README", file=sys.stderr)
         code = 2
+    except BrokenPipeError:  # whoever read the output has gone: what is left of it goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     except KeyboardInterrupt:
-        print("gva: interrupted (clone and demo go on where they stopped when run again)", file=sys.stderr)
+        print("gva: interrupted (clone, lm and demo go on where they stopped when run again)", file=sys.stderr)
         code = 130
     sys.exit(code)
