@@ -106,6 +106,9 @@ def test_measurements_are_those_of_the_models_left_behind(finished) -> None:
             assert np.array_equal(again.log_probabilities[row], one[f"{kind}_log_probability"])
     moved = np.linalg.norm(models["raw"] - models[BEFORE])
     assert float(dataset["step_norm"].sel(iterate=40, average="raw")) == pytest.approx(moved, rel=1e-5)
+    # The uniform average of 40 iterates moved by a 39th of its distance to the last.
+    apart = np.linalg.norm(models["raw"] - models["Polyak"])
+    assert float(dataset["step_norm"].sel(iterate=40, average="Polyak")) == pytest.approx(apart / 39, rel=1e-4)
     with pytest.raises(ValueError, match="model must be one of"):
         models["EMA"]
 
