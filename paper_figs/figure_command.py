@@ -38,7 +38,7 @@ class Figure:
             raise ValueError(f"data must go with one figure, got {self.name!r}")
         for name in chosen:
             with stage_bars() as report:
-                fresh = self.fresh and (FIGURES[name].computed or self.name != "all")
+                fresh = self.fresh and (FIGURES[name].source == "computed" or self.name != "all")
                 data = data_of(
                     name,
                     self.data,

@@ -1,7 +1,7 @@
 """Every figure by name: the module that draws it, where its data come from, and the figure of the paper it stands for.
 
-A module has `draw(data)` and `caption(data)`. A computed figure's has `data(preset, seed=, progress=)` too, and its
-dataset ships in `paper_figs/assets`; that of a run's figure ships where the run is described, or is named by the user.
+A module has `draw(data)` and `caption(data)`. The datasets of computed figures ship in `paper_figs/assets`; that of a
+run's figure ships where the run is described, or is named by the user.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from neural.runs import load_dataset
 
@@ -20,20 +20,24 @@ PRESETS = ("quick", "full")
 Progress = Callable[[int, int], None]
 
 
+Source = Literal["computed", "dataset", "file", "nothing"]
+
+
 @dataclasses.dataclass(frozen=True)
 class Entry:
     """A figure.
 
     Attributes:
         module: of `paper_figs`, its last name.
-        shipped: file of its dataset; None if it must be named.
-        computed: whether its data can be computed anew from a preset and a seed.
+        source: of its data: "computed" by the module's `data(preset, seed=, progress=)`, or a "dataset" as it is, or what
+            the module's `data` makes of a "file", or of "nothing" but what the project has.
+        shipped: file of its dataset; None if it must be named, or none is needed.
         paper: number of the paper's figure that it stands for, or None.
     """
 
     module: str
+    source: Source
     shipped: Path | None = None
-    computed: bool = False
     paper: int | None = None
 
     def load(self) -> Any:
@@ -42,15 +46,19 @@ class Entry:
 
 
 def _computed(module: str) -> Entry:
-    return Entry(module, ASSETS / f"{module}.nc", computed=True)
+    return Entry(module, "computed", ASSETS / f"{module}.nc")
 
+
+LANGUAGE = ASSETS.parents[1] / "neural" / "language" / "assets"
 
 FIGURES: dict[str, Entry] = {
     "cliff-phase": _computed("cliff_phase"),
     "scalar-gva": _computed("scalar_gva"),
-    "cloning": Entry("cloning"),
-    "interventions": Entry("interventions", paper=2),
-    "experts": Entry("experts", paper=5),
+    "cloning": Entry("cloning", "dataset"),
+    "interventions": Entry("interventions", "file", paper=2),
+    "language": Entry("language_gallery", "file", LANGUAGE / "grammar.nc", paper=4),
+    "parting": Entry("parting", "dataset", LANGUAGE / "parting.nc"),
+    "experts": Entry("experts", "nothing", paper=5),
 }
 """By the name on the command line."""
 
@@ -62,7 +70,7 @@ def names(wanted: str) -> list[str]:
         ValueError: if there is none, naming those there are.
     """
     if wanted == "all":
-        return [name for name, entry in FIGURES.items() if entry.shipped is not None or entry.module == "experts"]
+        return [name for name, entry in FIGURES.items() if entry.shipped is not None or entry.source == "nothing"]
     by_number = [name for name, entry in FIGURES.items() if entry.paper is not None and str(entry.paper) == wanted]
     if wanted not in FIGURES and not by_number:
         numbers = sorted(str(entry.paper) for entry in FIGURES.values() if entry.paper is not None)
@@ -85,14 +93,15 @@ def data_of(name: str, file: Path | None, fresh: bool, preset: str, seed: int, p
         FileNotFoundError: if there is no such file.
     """
     entry = FIGURES[name]
+    module = entry.load()
     if fresh:
-        if not entry.computed or file is not None:
+        if entry.source != "computed" or file is not None:
             what = "a file is given" if file is not None else f"{name} is drawn from runs"
             raise ValueError(f"fresh must not be asked for, {what}")
-        return entry.load().data(preset, seed=seed, progress=progress)
-    if entry.module == "experts":
-        return entry.load().data()
+        return module.data(preset, seed=seed, progress=progress)
+    if entry.source == "nothing":
+        return module.data()
     file = entry.shipped if file is None else file
     if file is None:
         raise ValueError(f"data must name the dataset of a run to draw {name} from")
-    return load_dataset(file) if entry.module != "interventions" else entry.load().data(file)
+    return module.data(file) if entry.source == "file" else load_dataset(file)

@@ -111,7 +111,7 @@ def caption(
     agreeing = ", ".join(f"{shown(row.survival.differing, scale=100)} % of {row.average}" for row in found.rows)
     parts = [
         f"One run of {config['steps']:,} updates on {_corpus(language)}, seed {config['trainer']['seed']}.",
-        _cut_in_words(dataset, list(config["bank"])),
+        _cut_in_words(dataset),
         f"B: the {iterates} iterates from {span}, each curve over its mean; from one to the next the raw loss moves by "
         f"{number(100 * raw.loss.median.value, 2)} % (median). All losses are over the same "
         f"{dataset.sizes['window']} validation windows.",
@@ -127,7 +127,7 @@ def _corpus(language: dict[str, str]) -> str:
     return "a story grammar of known probabilities" if language["kind"] == "grammar" else "text"
 
 
-def _cut_in_words(dataset: xr.Dataset, bank: list[str]) -> str:
+def _cut_in_words(dataset: xr.Dataset) -> str:
     if "update_loss" not in dataset:
         return "A, C: losses along training were not measured."
     at, raw = dataset["update"].values, dataset["update_loss"].sel(kept=RAW).values

@@ -56,6 +56,21 @@ def collect(runs: Sequence[xr.Dataset]) -> xr.Dataset:
     )
 
 
+def one_run(whole: xr.Dataset, seed: int) -> xr.Dataset:
+    """One of the runs of a collected dataset, as `experiment.run` leaves it but for what was left out.
+
+    Raises:
+        ValueError: if there is none of that seed, naming those there are.
+    """
+    seeds = whole["seed"].values.tolist()
+    if seed not in seeds:
+        raise ValueError(f"seed must be one of {seeds}, got {seed!r}")
+    config = json.loads(whole.attrs["config"])
+    config["trainer"]["seed"] = int(seed)
+    run = whole.sel(seed=seed, drop=True)
+    return run.assign_attrs({**whole.attrs, "config": json.dumps(config, sort_keys=True)})
+
+
 def _rounded(values: np.ndarray) -> np.ndarray:
     """float32 to the nearest number whose last 12 bits of the mantissa are zero; not for infinities."""
     bits = values.view(np.uint32).astype(np.uint64)

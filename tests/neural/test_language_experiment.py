@@ -31,7 +31,7 @@ from neural.language.languages import GrammarLanguage, TextLanguage
 from neural.language.models import ModelSpec
 from neural.language.pretraining import Trainer
 from neural.language.records import padded, unpadded
-from neural.language.shipping import collect
+from neural.language.shipping import collect, one_run
 from neural.language.sources import recall, remember
 from neural.language.stored_models import BEFORE, load_models
 from neural.language.token_files import CorpusSpec, build
@@ -289,7 +289,8 @@ def test_runs_of_several_seeds_are_collected(finished, tmp_path) -> None:
     save_dataset(tmp_path / "both.nc", whole)
     whole = load_dataset(tmp_path / "both.nc")
     for seed, one in ((3, finished[0]), (1, other)):
-        part = whole.sel(seed=seed)
+        part = one_run(whole, seed)
+        assert part.attrs["config"] == one.attrs["config"]
         assert np.array_equal(part["greedy"], one["greedy"])
         assert part["greedy"].dtype == np.int8
         np.testing.assert_allclose(part["greedy_gap"], one["greedy_gap"], rtol=2.5e-4)
@@ -297,6 +298,8 @@ def test_runs_of_several_seeds_are_collected(finished, tmp_path) -> None:
         found, expected = (butterfly(d)["raw"].survival.differing for d in (part, one))
         assert found == expected
     assert "sampled" not in whole
+    with pytest.raises(ValueError, match=r"seed must be one of \[1, 3\], got 2"):
+        one_run(whole, 2)
     with pytest.raises(ValueError, match="a seed of their own each"):
         collect([other, other])
     longer = run(dataclasses.replace(EXPERIMENT, continuation=11), LANGUAGE, tmp_path / "longer")
