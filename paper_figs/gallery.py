@@ -29,7 +29,7 @@ class Entry:
 
     Attributes:
         module: of `paper_figs`, its last name.
-        source: of its data: "computed" by the module's `data(preset, seed=, progress=)`, or a "dataset" as it is, or what
+        source: of its data: "computed" by the module's `data(preset, seed=, progress=)`, a "dataset" as it is, or what
             the module's `data` makes of a "file", or of "nothing" but what the project has.
         shipped: file of its dataset; None if it must be named, or none is needed.
         paper: number of the paper's figure that it stands for, or None.

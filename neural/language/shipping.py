@@ -47,9 +47,9 @@ def collect(runs: Sequence[xr.Dataset]) -> xr.Dataset:
     vocabulary = configs[0]["model"]["vocabulary_size"]
     for name in own:
         if np.issubdtype(whole[name].dtype, np.floating):
-            whole[name] = whole[name].astype(np.float32)
-            if name.endswith("_gap"):
-                whole[name] = whole[name].copy(data=_rounded(whole[name].values))
+            values = np.asarray(whole[name], dtype=np.float32)
+            rounded = _rounded(values) if str(name).endswith("_gap") else values
+            whole[name] = (whole[name].dims, rounded, whole[name].attrs)
     whole["greedy"] = whole["greedy"].astype(np.min_scalar_type(-vocabulary))
     return whole.assign({name: first[name] for name in shared}).assign_attrs(
         {**first.attrs, "config": json.dumps(configs[0], sort_keys=True)}
