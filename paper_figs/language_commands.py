@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -17,8 +17,8 @@ _HORIZONS = (10, 25, 50, 100, 150)
 class LmEvaluate:
     """Say how the continuations of neighbouring iterates part, what the loss does meanwhile, and how good they are."""
 
-    run_directory: tyro.conf.Positional[Path]
-    """Of a finished run."""
+    run_directories: tyro.conf.Positional[tuple[Path, ...]]
+    """Of finished runs; of several that differ in their seed, means over seeds come last."""
     continuations: Literal["greedy", "sampled"] = "greedy"
     """Which."""
     horizons: tuple[int, ...] = ()
@@ -36,17 +36,32 @@ class LmEvaluate:
     def run(self) -> int:
         import json
 
+        from neural.language.over_seeds import over_seeds
+        from neural.runs import load_dataset
+        from paper_figs.language_tables import seeds_table
+
+        if not self.run_directories:
+            raise ValueError("run_directories must name at least one run, got none")
+        datasets = [load_dataset(directory / "run.nc") for directory in self.run_directories]
+        for directory, dataset in zip(self.run_directories, datasets, strict=True):
+            if len(datasets) > 1:
+                print(f"=== {directory}")
+            self._one(directory, dataset)
+        if len(datasets) > 1:
+            seeds = [json.loads(dataset.attrs["config"])["trainer"]["seed"] for dataset in datasets]
+            print(seeds_table(over_seeds(datasets, self.continuations, level=self.level), seeds, self.level))
+        return 0
+
+    def _one(self, directory: Path, dataset: Any) -> None:
+        import json
+
         from neural.language.butterfly import butterfly
-        from neural.language.judging import judged, returns_at, story_rewards
+        from neural.language.judging import returns_at, story_rewards
         from neural.language.languages import GrammarLanguage
         from neural.language.sources import recall
-        from neural.language.stored_models import load_models
-        from neural.runs import load_dataset
         from paper_figs.language_tables import butterfly_table, floor_table, rewards_table
-        from paper_figs.progress import stage_bars
 
-        dataset = load_dataset(self.run_directory / "run.nc")
-        language = recall(self.run_directory)
+        language = recall(directory)
         sets = [name for name in ("consecutive", "spaced") if int(dataset[name].sum()) > 1]
         for members in sets:
             print(butterfly_table(butterfly(dataset, self.continuations, members, level=self.level)))
@@ -60,21 +75,28 @@ class LmEvaluate:
             title = "J_H, share of the words before the first that is ungrammatical or untrue"
             print(rewards_table(title, {h: returns_at(dataset, rewards, h) for h in horizons}, sets))
         if self.reference is not None:
-            models = load_models(self.reference / "models.safetensors")
-            judge = self.judge or best_average(self.reference)
-            with stage_bars() as report:
-                rewards = judged(
-                    dataset,
-                    models.spec,
-                    models[judge],
-                    horizons,
-                    self.continuations,
-                    device=chosen_device(self.device),
-                    progress=lambda done, total: report("judging", done, total),
-                )
-            title = f"minus the loss per token under {judge!r} of {self.reference}"
+            rewards, title = self._judged(self.reference, dataset, horizons)
             print(rewards_table(title, {h: returns_at(dataset, rewards, h) for h in horizons}, sets))
-        return 0
+
+    def _judged(self, reference: Path, dataset: Any, horizons: tuple[int, ...]) -> tuple[Any, str]:
+        """Rewards under the reference model, and what they are."""
+        from neural.language.judging import judged
+        from neural.language.stored_models import load_models
+        from paper_figs.progress import stage_bars
+
+        models = load_models(reference / "models.safetensors")
+        judge = self.judge or best_average(reference)
+        with stage_bars() as report:
+            rewards = judged(
+                dataset,
+                models.spec,
+                models[judge],
+                horizons,
+                self.continuations,
+                device=chosen_device(self.device),
+                progress=lambda done, total: report("judging", done, total),
+            )
+        return rewards, f"minus the loss per token under {judge!r} of {reference}"
 
 
 def best_average(run: Path) -> str:

@@ -10,6 +10,7 @@ from neural.language.comparison import differences
 from neural.language.distance_law import DistanceLaw
 from neural.language.grammar import StoryGrammar
 from neural.language.grammar_floor import floor, story_mean
+from neural.language.over_seeds import SeedRow
 from neural.statistics import Estimate, reward_spread
 from paper_figs.text import aligned, shown
 
@@ -48,6 +49,24 @@ def butterfly_table(found: Butterfly) -> str:
             )
         )
     return "\n".join([*lines, *aligned(rows), *aligned(losses)])
+
+
+def seeds_table(rows: Sequence[SeedRow], seeds: Sequence[int], level: float) -> str:
+    """Means over seeds, a line per average."""
+    title = f"over seeds {', '.join(map(str, seeds))}: means, {level:.0%} t-intervals over seeds"
+    lines = [("", "differ (%)", "change of loss per update (%)", "better than raw by", "hazard", "predicted/seen")]
+    for row in rows:
+        lines.append(
+            (
+                row.average,
+                shown(row.differing, scale=100.0),
+                shown(row.loss_change, scale=100.0, digits=2),
+                "-" if row is rows[0] else shown(row.gain),
+                shown(row.hazard, digits=2),
+                shown(row.ratio),
+            )
+        )
+    return "\n".join([title, *aligned(lines)])
 
 
 def rewards_table(title: str, returns: dict[int, xr.Dataset], windows: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ from neural.language.grammar import StoryGrammar
 from neural.language.grammar_floor import divergence
 from neural.language.languages import GrammarLanguage, TextLanguage
 from neural.language.models import ModelSpec
+from neural.language.over_seeds import over_seeds
 from neural.language.pretraining import Trainer
 from neural.language.records import padded, unpadded
 from neural.language.shipping import collect, one_run
@@ -298,6 +299,16 @@ def test_runs_of_several_seeds_are_collected(finished, tmp_path) -> None:
         found, expected = (butterfly(d)["raw"].survival.differing for d in (part, one))
         assert found == expected
     assert "sampled" not in whole
+    rows = over_seeds([finished[0], other])
+    each = [butterfly(d)["Polyak"] for d in (finished[0], other)]
+    shares = [one.survival.differing.value for one in each]
+    half = 12.706 * abs(shares[0] - shares[1]) / 2  # Student's t, one degree of freedom
+    assert (rows[1].average, rows[1].differing.value) == ("Polyak", pytest.approx(np.mean(shares)))
+    assert rows[1].differing.high == pytest.approx(np.mean(shares) + half, rel=1e-3)
+    hazards = [one.hazard.hazard.value for one in each]
+    assert rows[1].hazard.value == pytest.approx(np.sqrt(np.prod(hazards)), nan_ok=True)
+    with pytest.raises(ValueError, match="at least two, got 1"):
+        over_seeds([other])
     with pytest.raises(ValueError, match=r"seed must be one of \[1, 3\], got 2"):
         one_run(whole, 2)
     with pytest.raises(ValueError, match="a seed of their own each"):

@@ -58,6 +58,9 @@ def test_evaluation_tells_of_continuations_losses_and_rewards(capsys, trained) -
     assert "2 pairs of neighbours, 3 prompts, 10 tokens" in out
     assert "J_H" in out
     assert "minus the loss per token under" in out
+    code, out, _ = outcome(capsys, "lm", "evaluate", str(trained), str(trained))
+    assert code == 0
+    assert "over seeds 0, 0: means" in out
     code, _, err = outcome(capsys, "lm", "evaluate", str(trained), "--horizons", "99")
     assert code == 2
     assert "horizons must be an integer from 1 to 10, got 99" in err
