@@ -54,19 +54,19 @@ def butterfly_table(found: Butterfly) -> str:
 def seeds_table(rows: Sequence[SeedRow], seeds: Sequence[int], level: float) -> str:
     """Means over seeds, a line per average."""
     title = f"over seeds {', '.join(map(str, seeds))}: means, {level:.0%} t-intervals over seeds"
-    lines = [("", "differ (%)", "change of loss per update (%)", "better than raw by", "hazard", "predicted/seen")]
-    for row in rows:
-        lines.append(
-            (
-                row.average,
-                shown(row.differing, scale=100.0),
-                shown(row.loss_change, scale=100.0, digits=2),
-                "-" if row is rows[0] else shown(row.gain),
-                shown(row.hazard, digits=2),
-                shown(row.ratio),
-            )
+    header = ("", "differ (%)", "change of loss per update (%)", "better than raw by", "hazard", "predicted/seen")
+    lines = [
+        (
+            row.average,
+            shown(row.differing, scale=100.0),
+            shown(row.loss_change, scale=100.0, digits=2),
+            "-" if row is rows[0] else shown(row.gain),
+            shown(row.hazard, digits=2),
+            shown(row.ratio),
         )
-    return "\n".join([title, *aligned(lines)])
+        for row in rows
+    ]
+    return "\n".join([title, *aligned([header, *lines])])
 
 
 def rewards_table(title: str, returns: dict[int, xr.Dataset], windows: Sequence[str]) -> str:
