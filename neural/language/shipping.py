@@ -1,7 +1,8 @@
 """Runs that differ in their seed alone, as one small dataset: what is shipped, and what tables over seeds come from.
 
 Nothing that figures and measures read is left out but for sampled continuations and log-probabilities; tokens take the
-smallest integers that hold them, and gaps are rounded to 2⁻¹⁶, so that the file is small when compressed.
+smallest integers that hold them, gaps are rounded to 2⁻¹⁶, and those after a text has parted from its neighbours in all
+sets of iterates, which no measure reads, are zero, so that the file is small when compressed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from neural.language.edit_distance import first_difference
 from neural.runs import load_dataset
 
 SHIPPED = Path(__file__).parent / "assets"
@@ -43,7 +45,10 @@ def collect(runs: Sequence[xr.Dataset]) -> xr.Dataset:
     first = ordered[0].drop_vars(_LEFT_OUT, errors="ignore")
     shared = [name for name in first.data_vars if name in _SHARED or first[name].dims == ("iterate",)]
     own = [name for name in first.data_vars if name not in shared]
-    whole = xr.concat([run[own] for run in ordered], dim=xr.DataArray(sorted(seeds), dims="seed", name="seed"))
+    sets = [name for name in shared if name not in _SHARED]
+    whole = xr.concat(
+        [_trimmed(run[own], first[sets]) for run in ordered], dim=xr.DataArray(sorted(seeds), dims="seed", name="seed")
+    )
     vocabulary = configs[0]["model"]["vocabulary_size"]
     for name in own:
         if np.issubdtype(whole[name].dtype, np.floating):
@@ -54,6 +59,20 @@ def collect(runs: Sequence[xr.Dataset]) -> xr.Dataset:
     return whole.assign({name: first[name] for name in shared}).assign_attrs(
         {**first.attrs, "config": json.dumps(configs[0], sort_keys=True)}
     )
+
+
+def _trimmed(run: xr.Dataset, sets: xr.Dataset) -> xr.Dataset:
+    """A run whose gaps are zero after the split from the neighbours in every one of the sets of iterates."""
+    texts = run["greedy"].transpose("iterate", "average", "prompt", "token").values
+    read = np.zeros(texts.shape[:-1], dtype=int)  # tokens up to and with the last split
+    for members in sets.data_vars.values():
+        at = np.flatnonzero(members.values)
+        splits = first_difference(texts[at[:-1]], texts[at[1:]]) + 1
+        for chosen in (at[:-1], at[1:]):
+            read[chosen] = np.maximum(read[chosen], splits)
+    gaps = run["greedy_gap"].transpose("iterate", "average", "prompt", "token")
+    kept = np.where(np.arange(texts.shape[-1]) < read[..., None], gaps.values, 0.0)
+    return run.assign(greedy_gap=(gaps.dims, kept, gaps.attrs))
 
 
 def one_run(whole: xr.Dataset, seed: int) -> xr.Dataset:
