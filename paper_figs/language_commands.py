@@ -59,12 +59,15 @@ class LmEvaluate:
         from neural.language.judging import returns_at, story_rewards
         from neural.language.languages import GrammarLanguage
         from neural.language.sources import recall
-        from paper_figs.language_tables import butterfly_table, floor_table, rewards_table
+        from neural.language.step_law import step_exponents
+        from paper_figs.language_tables import butterfly_table, exponents_line, floor_table, rewards_table
 
         language = recall(directory)
         sets = [name for name in ("consecutive", "spaced") if int(dataset[name].sum()) > 1]
         for members in sets:
             print(butterfly_table(butterfly(dataset, self.continuations, members, level=self.level)))
+            if members == "consecutive":
+                print(exponents_line(*step_exponents(dataset, self.continuations, members, level=self.level)))
         whole = dataset.sizes["token"]
         horizons = self.horizons or tuple(sorted({*(h for h in _HORIZONS if h < whole), whole}))
         if isinstance(language, GrammarLanguage):

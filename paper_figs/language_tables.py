@@ -51,6 +51,14 @@ def butterfly_table(found: Butterfly) -> str:
     return "\n".join([*lines, *aligned(rows), *aligned(losses)])
 
 
+def exponents_line(across: Estimate, averages: Estimate) -> str:
+    """Exponents of `step_law.step_exponents`."""
+    return (
+        f"hazard ∝ (norm of the update)^β: β = {shown(across)} across raw and averages, {shown(averages)} across "
+        "averages alone"
+    )
+
+
 def seeds_table(rows: Sequence[SeedRow], seeds: Sequence[int], level: float) -> str:
     """Means over seeds, a line per average."""
     title = f"over seeds {', '.join(map(str, seeds))}: means, {level:.0%} t-intervals over seeds"

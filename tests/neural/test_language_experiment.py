@@ -34,6 +34,7 @@ from neural.language.pretraining import Trainer
 from neural.language.records import padded, unpadded
 from neural.language.shipping import collect, one_run
 from neural.language.sources import recall, remember
+from neural.language.step_law import step_exponents
 from neural.language.stored_models import BEFORE, load_models
 from neural.language.token_files import CorpusSpec, build
 from neural.runs import load_dataset, save_dataset
@@ -131,6 +132,22 @@ def test_prompts_are_held_out_and_come_back_from_the_dataset(finished) -> None:
     assert padded([np.array([1, 2]), np.array([3])]).tolist() == [[1, 2], [3, -1]]
     trained = LANGUAGE.batches(48, 4, 3)(0)
     assert not any(np.array_equal(trained[0], window) for window in LANGUAGE.validation(48, 4))
+
+
+def test_exponents_are_those_of_the_norms_of_the_updates(finished) -> None:
+    dataset = finished[0].copy(deep=True)
+    texts = dataset["greedy"].values
+    texts[:] = 0
+    for i in range(1, 4):  # raw splits at token 2, the average at token 5
+        texts[i, 0, :, 2:] = i
+        texts[i, 1, :, 5:] = i
+    dataset["step_norm"].values[:] = (2.0, 1.0)
+    across, alone = step_exponents(dataset)
+    # One split in 3 tokens at risk against one in 6: twice the hazard at twice the norm.
+    assert across.value == pytest.approx(1.0, abs=1e-6)
+    assert np.isnan(alone.value)
+    with pytest.raises(ValueError, match="one update apart"):
+        step_exponents(dataset, members="spaced")
 
 
 def test_the_same_run_again_changes_nothing(finished) -> None:
