@@ -83,7 +83,7 @@ class LmEvaluate:
 
     def _judged(self, reference: Path, dataset: Any, horizons: tuple[int, ...]) -> tuple[Any, str]:
         """Rewards under the reference model, and what they are."""
-        from neural.language.judging import judged
+        from neural.language.reference import judged
         from neural.language.stored_models import load_models
         from paper_figs.progress import stage_bars
 
@@ -141,7 +141,8 @@ class LmPart:
         import numpy as np
 
         from gvatheory import validation
-        from neural.language.parting import parting, parting_law
+        from neural.language.distance_law import parting_law
+        from neural.language.parting import parting
         from neural.language.sources import recall
         from neural.language.stored_models import load_models
         from neural.runs import load_dataset, save_dataset

@@ -67,7 +67,7 @@ class LmFigure:
         print(stories.rule())
 
     def _parting(self) -> None:
-        from neural.language.parting import parting_law
+        from neural.language.distance_law import parting_law
         from neural.runs import load_dataset
         from paper_figs import parting
 

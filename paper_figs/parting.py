@@ -12,9 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from neural.language.distance_law import DistanceLaw
+from neural.language.distance_law import DistanceLaw, parting_law
 from neural.language.edit_distance import first_difference
-from neural.language.parting import parting_law
 from neural.language.prompt_rates import Counts, LogRate, linear_time, power_law
 from neural.statistics import Estimate
 from paper_figs import style

@@ -17,7 +17,7 @@ import xarray as xr
 from gvatheory import validation
 from neural.language.edit_distance import first_difference
 from neural.language.languages import Language, TextLanguage
-from neural.language.records import unpadded
+from neural.language.padding import unpadded
 from neural.statistics import RAW
 from paper_figs import style
 from paper_figs.page import document

@@ -22,6 +22,7 @@ import dataclasses
 import math
 
 import numpy as np
+import xarray as xr
 
 from gvatheory import validation
 from neural.language.agreement import Survival, checked_first, survival
@@ -85,6 +86,13 @@ def distance_law(
         raise ValueError(f"base must have the shape {np.shape(continuations)[2:]}, got {np.shape(base)}")
     first = first_difference(base, continuations)
     return law_of_first_differences(first, np.shape(base)[1], distances, largest_hazard=largest_hazard, level=level)
+
+
+def parting_law(dataset: xr.Dataset, *, level: float = 0.95) -> DistanceLaw:
+    """The law that a dataset of `parting` shows."""
+    texts = dataset["text"].transpose("direction", "distance", "prompt", "token").values
+    base = dataset["base"].transpose("prompt", "token").values
+    return distance_law(base, texts, dataset["distance"].values, level=level)
 
 
 def law_of_first_differences(

@@ -17,9 +17,8 @@ import xarray as xr
 from gvatheory import validation
 from gvatheory.sweep import PACKAGES, provenance
 from neural.language.decoding import continuations
-from neural.language.distance_law import DistanceLaw, distance_law
 from neural.language.languages import Language
-from neural.language.records import padded
+from neural.language.padding import padded
 from neural.language.stored_models import BEFORE, StoredModels
 
 _MODELS = 2**27  # parameters of the neighbours that are held at a time
@@ -104,10 +103,3 @@ def parting(
             seed=seed,
         ),
     )
-
-
-def parting_law(dataset: xr.Dataset, *, level: float = 0.95) -> DistanceLaw:
-    """The law that a dataset of `parting` shows."""
-    texts = dataset["text"].transpose("direction", "distance", "prompt", "token").values
-    base = dataset["base"].transpose("prompt", "token").values
-    return distance_law(base, texts, dataset["distance"].values, level=level)

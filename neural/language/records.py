@@ -12,10 +12,8 @@ import xarray as xr
 
 from gvatheory.sweep import PACKAGES, provenance
 from neural.language.design import LanguageExperiment
+from neural.language.padding import PADDING, padded
 from neural.probes import meaning
-
-PADDING = -1
-"""Stands where there is no token."""
 
 _NATS = {"units": "nats per token"}
 _CONTINUED = {
@@ -134,16 +132,3 @@ class Records:
 def kinds(experiment: LanguageExperiment) -> tuple[str, ...]:
     """Kinds of continuations that are made."""
     return ("greedy",) if experiment.temperature is None else ("greedy", "sampled")
-
-
-def padded(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Vectors of ids as one array (n, longest) int32, filled up by `PADDING` at the end."""
-    out = np.full((len(rows), max(map(len, rows))), PADDING, dtype=np.int32)
-    for place, row in zip(out, rows, strict=True):
-        place[: len(row)] = row
-    return out
-
-
-def unpadded(rows: np.ndarray) -> list[np.ndarray]:
-    """The vectors, int64, of an array made by `padded`."""
-    return [row[row != PADDING].astype(np.int64) for row in rows]

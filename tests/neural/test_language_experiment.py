@@ -30,8 +30,8 @@ from neural.language.grammar_floor import divergence
 from neural.language.languages import GrammarLanguage, TextLanguage
 from neural.language.models import ModelSpec
 from neural.language.over_seeds import over_seeds
+from neural.language.padding import padded, unpadded
 from neural.language.pretraining import Trainer
-from neural.language.records import padded, unpadded
 from neural.language.shipping import collect, one_run
 from neural.language.sources import recall, remember
 from neural.language.step_law import step_exponents

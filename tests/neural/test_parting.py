@@ -8,14 +8,16 @@ pytest.importorskip("transformers")
 import xarray as xr
 
 from neural.language.decoding import continuations, token_losses
+from neural.language.distance_law import parting_law
 from neural.language.edit_distance import first_difference
 from neural.language.grammar import StoryGrammar
 from neural.language.grammar_judge import judge
-from neural.language.judging import judged, returns_at, story_rewards
+from neural.language.judging import returns_at, story_rewards
 from neural.language.languages import GrammarLanguage
 from neural.language.models import FlatModel, ModelSpec
-from neural.language.parting import parting, parting_law
-from neural.language.records import padded
+from neural.language.padding import padded
+from neural.language.parting import parting
+from neural.language.reference import judged
 from neural.language.stored_models import BEFORE, StoredModels
 from neural.statistics import reward_spread
 

@@ -1,5 +1,7 @@
 """Every figure by name: what is drawn from the data that ship, and what is refused."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,6 @@ def test_what_ships_is_drawn(name: str) -> None:
     entry = FIGURES[name]
     assert entry.shipped is not None
     assert entry.shipped.is_file()
-    if entry.module == "language_gallery":
-        pytest.importorskip("transformers")
     data = data_of(name, None, False, "quick", 0)
     module = entry.load()
     assert module.draw(data).get_axes()
@@ -67,3 +67,8 @@ def test_a_figure_is_written_fresh_or_from_a_file(capsys, tmp_path: Path) -> Non
     with pytest.raises(SystemExit):
         main(["figure", "scalar-gva", "--data", str(tmp_path / "own.nc"), "--out", str(tmp_path)])
     assert "100 sampled gain errors" in capsys.readouterr().out
+
+
+def test_shipped_figures_are_drawn_without_torch() -> None:
+    code = "import sys, paper_figs.language_gallery, paper_figs.parting; assert not {'torch', 'transformers'} & {*sys.modules}"
+    subprocess.run([sys.executable, "-c", code], check=True)

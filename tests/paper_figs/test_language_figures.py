@@ -14,10 +14,10 @@ import xarray as xr
 
 from neural.language.agreement import survival
 from neural.language.comparison import compare, differences
+from neural.language.distance_law import parting_law
 from neural.language.edit_distance import first_difference
 from neural.language.grammar import StoryGrammar
 from neural.language.languages import GrammarLanguage, Language
-from neural.language.parting import parting_law
 from neural.runs import save_dataset
 from paper_figs import comparison, language, parting, story_table, style
 from paper_figs.cli import main
