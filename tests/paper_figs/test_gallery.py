@@ -70,5 +70,8 @@ def test_a_figure_is_written_fresh_or_from_a_file(capsys, tmp_path: Path) -> Non
 
 
 def test_shipped_figures_are_drawn_without_torch() -> None:
-    code = "import sys, paper_figs.language_gallery, paper_figs.parting; assert not {'torch', 'transformers'} & {*sys.modules}"
+    code = (
+        "import sys, paper_figs.language_gallery, paper_figs.parting; "
+        "assert not {'torch', 'transformers'} & {*sys.modules}"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
