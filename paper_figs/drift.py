@@ -32,7 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 4096,
         "rates": 7,
         "trials": 400,
-        "power_trials": 4000,
+        "power_trials": 2000,
         "horizons": (300, 1000, 3000),
         "fine": (100, 300, 1000, 3000, 10_000),
     },
@@ -45,7 +45,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "fine": (100, 200, 300, 500, 1000, 2000, 5000, 10_000, 30_000, 100_000),
     },
 }
-"""T, number of rates γ and runs per rate; runs per exponent α, their T, and the T of exact laws: 20 s and 2 min."""
+"""T, number of rates γ and runs per rate; runs per exponent α, their T, T of exact laws: 20 s and 1 min of a core."""
 
 _RATES = (1e-3, 1.0)
 _GRID = np.linspace(0.0, 1.0, 81)  # exponents of the exact search

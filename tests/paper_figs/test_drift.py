@@ -29,7 +29,8 @@ def test_simulated_errors_are_those_of_the_exact_law(tiny: xr.Dataset) -> None:
     log_error = np.log(tiny["mse_high"].values / tiny["mse_simulated"].values) / 1.96
     off = np.abs(np.log(tiny["mse_simulated"].values / tiny["mse_exact"].values))
     assert np.all(off <= Z * log_error)
-    assert np.all(log_error < 0.1)
+    # SGD alone, hardly any drift: the square of a normal variate has a relative standard deviation of √2.
+    assert log_error[0, -1] == pytest.approx(np.sqrt(2 / TINY["trials"]), rel=0.3)
     np.testing.assert_allclose(np.log(tiny["mse_simulated"] / tiny["mse_low"]) / 1.96, log_error, rtol=1e-9)
 
 
