@@ -54,6 +54,8 @@ LANGUAGE = ASSETS.parents[1] / "neural" / "language" / "assets"
 FIGURES: dict[str, Entry] = {
     "cliff-phase": _computed("cliff_phase"),
     "scalar-gva": _computed("scalar_gva"),
+    "drift": _computed("drift"),
+    "stability-radius": _computed("stability_radius"),
     "cloning": Entry("cloning", "dataset"),
     "interventions": Entry("interventions", "file", paper=2),
     "language": Entry("language_gallery", "file", LANGUAGE / "grammar.nc", paper=4),
