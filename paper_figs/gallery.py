@@ -56,6 +56,8 @@ FIGURES: dict[str, Entry] = {
     "scalar-gva": _computed("scalar_gva"),
     "drift": _computed("drift"),
     "stability-radius": _computed("stability_radius"),
+    "ema-rates": _computed("ema_rates"),
+    "decay-or-average": _computed("decay_or_average"),
     "cloning": Entry("cloning", "dataset"),
     "interventions": Entry("interventions", "file", paper=2),
     "language": Entry("language_gallery", "file", LANGUAGE / "grammar.nc", paper=4),
