@@ -40,7 +40,7 @@ PRESETS: dict[str, dict[str, int]] = {
     "quick": {"doublings": 10, "trials": 2000},
     "full": {"doublings": 13, "trials": 20_000},
 }
-"""T = 16, ..., 2^doublings, N = 8, ..., half of that, and runs per point: about 30 s and 4 min on one core."""
+"""T = 16, ..., 2^doublings, N = 8, ..., half of that, and runs per point: about 20 s and a few minutes on one core."""
 
 _FITTED = 5  # largest T and N, to which the exponents are fitted
 _FINE = 3  # exact values per doubling
@@ -255,8 +255,10 @@ def drift_bounds() -> tuple[float, float]:
 
 def crossing(dataset: xr.Dataset) -> float:
     """Drift at which the linear cool-down and the average of the same steps are equally good, by the exact law."""
-    one = dataset["drift_exact"]
-    ratio = np.log(one.sel(drifted="cool-down, linear") / one.sel(drifted="average of the last N")).values
+    decay, average = (
+        dataset["drift_exact"].sel(drifted=name).values for name in ("cool-down, linear", "average of the last N")
+    )
+    ratio = np.log(decay / average)
     return float(np.exp(np.interp(0.0, -ratio, np.log(dataset["fine_drift"].values))))
 
 
@@ -304,6 +306,7 @@ def caption(dataset: xr.Dataset) -> str:
         f"the linear cool-down leaves {price:.1f} times what the average does (√(1 + πηλN/16) = "
         f"{np.sqrt(1.0 + np.pi * product / 16.0):.1f}). E: the optimum moves at a constant speed; the linear cool-down "
         f"overtakes the average of the same N steps at a drift of {crossing(dataset):.1e}, between the bounds of "
-        f"proposition A5 (shaded, {low:.1e} to {high:.1e}); an EMA whose rate suits the drift is below both there. F: "
+        f"proposition A5 (shaded, {low:.1e} to {high:.1e}); an EMA whose rate suits the drift (a "
+        "uniform average until that rate is reached) is below both there; that of its lag has γ = 2/(N + 1). F: "
         f"exponents by weighted least squares (grey: the exact law over the same lengths; black: limit). {fits}."
     )

@@ -79,7 +79,8 @@ def data(
     validation.integer("seed", seed, 0)
     steps = 2 ** np.arange(2, size["doublings"] + 1)
     fine = np.unique(np.round(2.0 ** np.linspace(2, size["doublings"], _FINE * (len(steps) - 1) + 1)).astype(int))
-    exact, simulated = _exact(fine), []
+    exact = _exact(fine)
+    simulated: list[xr.Dataset] = []
     for i, last in enumerate(steps):
         simulated.append(_simulated(int(last), size["trials"], stream(seed, i), exact))
         if progress is not None:

@@ -58,6 +58,7 @@ FIGURES: dict[str, Entry] = {
     "stability-radius": _computed("stability_radius"),
     "ema-rates": _computed("ema_rates"),
     "decay-or-average": _computed("decay_or_average"),
+    "horizon-exponents": _computed("horizon_exponents"),
     "cloning": Entry("cloning", "dataset"),
     "interventions": Entry("interventions", "file", paper=2),
     "language": Entry("language_gallery", "file", LANGUAGE / "grammar.nc", paper=4),

@@ -86,7 +86,7 @@ PRESETS: dict[str, dict[str, int]] = {
     "quick": {"doublings": 7, "trials": 2000},
     "full": {"doublings": 8, "trials": 50_000},
 }
-"""H = 2, ..., 2^doublings, two per doubling, and gain errors per cell: about 5 s and 1 min on one core."""
+"""H = 2, ..., 2^doublings, two per doubling, and gain errors per cell: about 2 s and 15 s on one core."""
 
 _FITTED = 5  # longest horizons, to which the exponents are fitted
 
@@ -280,7 +280,8 @@ def caption(dataset: xr.Dataset) -> str:
         f"every loop run from one x_0, seed {a['seed']}, 95 % intervals. The one-step error is the same at every "
         f"horizon. Exponents by weighted least squares over H ≥ {horizon[-a['fitted']]}, beside those of the exact law "
         f"over the same H and the limits: {fits}. B: dashed, the limits, which for the unstable loop are "
-        "1 + 2H ln|a|. C: the exact spread over that of first order at larger s: the curves of one loop nearly coincide, and first order is "
+        "1 + 2H ln|a|. C: the exact "
+        "spread over that of first order at larger s: the curves of one loop nearly coincide, and first order is "
         f"10 % off at {ends}."
     )
 

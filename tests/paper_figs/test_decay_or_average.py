@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from gvatheory import closed_forms
-from neural.runs import load_dataset
 from paper_figs import decay_experiments, decay_or_average, style
-from paper_figs.gallery import FIGURES
+from paper_figs.gallery import data_of
 from paper_figs.simulated_points import stream
 from tests.budget import Z
 
@@ -15,7 +14,7 @@ PARTS = ("run", "scale", "cooled", "drift")
 
 @pytest.fixture(scope="module")
 def shipped():
-    return load_dataset(FIGURES["decay-or-average"].shipped)
+    return data_of("decay-or-average", None, False, "quick", 0)
 
 
 def test_simulated_errors_agree_with_the_exact_law(shipped) -> None:

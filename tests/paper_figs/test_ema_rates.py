@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from gvatheory import closed_forms
-from neural.runs import load_dataset
 from paper_figs import ema_rates, style
-from paper_figs.gallery import FIGURES
+from paper_figs.gallery import data_of
 from tests.budget import Z
 
 UNIFORM = ema_rates.UNIFORM
@@ -19,7 +18,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def shipped():
-    return load_dataset(FIGURES["ema-rates"].shipped)
+    return data_of("ema-rates", None, False, "quick", 0)
 
 
 def test_simulated_errors_agree_with_the_exact_law(small, shipped) -> None:

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from numpy.polynomial.hermite_e import hermegauss
 
-from neural.runs import load_dataset
 from paper_figs import horizon_exponents, style
-from paper_figs.gallery import FIGURES
+from paper_figs.gallery import data_of
 from tests.budget import Z
 
 
@@ -17,7 +16,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def shipped():
-    return load_dataset(FIGURES["horizon-exponents"].shipped)
+    return data_of("horizon-exponents", None, False, "quick", 0)
 
 
 def test_roll_outs_agree_with_the_exact_law(small, shipped) -> None:
