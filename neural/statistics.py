@@ -27,7 +27,7 @@ average has moved hardly twice within the window, and only the spaced iterates c
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -192,11 +192,13 @@ def block_length(series: np.ndarray) -> int:
     return min(max(math.ceil((1.5 * (slope / g) ** 2 * n) ** (1 / 3)), 1), most)
 
 
-def _validate(dataset: xr.Dataset, windows: Sequence[str]) -> None:
-    """ValueError unless the dataset has what `reward_spread` reads."""
-    if not windows:
-        raise ValueError("windows must name at least one variable, got none")
-    for name, dims in {**_DIMENSIONS, **dict.fromkeys(windows, ("iterate",))}.items():
+def require_run(dataset: xr.Dataset, variables: Mapping[str, tuple[str, ...]]) -> None:
+    """Require variables with their dimensions, in any order, labelled iterates, and averages of which raw is the first.
+
+    Raises:
+        ValueError: naming what the dataset lacks or has otherwise.
+    """
+    for name, dims in variables.items():
         if name not in dataset:
             raise ValueError(f"the dataset lacks the variable {name!r}, it has {sorted(map(str, dataset.data_vars))}")
         if set(dataset[name].dims) != set(dims):
@@ -207,6 +209,13 @@ def _validate(dataset: xr.Dataset, windows: Sequence[str]) -> None:
     names = [str(name) for name in dataset["average"].values]
     if not names or names[0] != RAW:
         raise ValueError(f"the first average must be {RAW!r}, got {names}")
+
+
+def _validate(dataset: xr.Dataset, windows: Sequence[str]) -> None:
+    """ValueError unless the dataset has what `reward_spread` reads."""
+    if not windows:
+        raise ValueError("windows must name at least one variable, got none")
+    require_run(dataset, {**_DIMENSIONS, **dict.fromkeys(windows, ("iterate",))})
     if dataset.sizes["episode"] == 0:
         raise ValueError("the dataset has no episodes")
     for window in windows:

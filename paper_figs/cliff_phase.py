@@ -19,6 +19,7 @@ from scipy.stats import binom
 
 import gvatheory as gva
 from paper_figs import style
+from paper_figs.simulated_points import preset_sizes
 
 DIMENSION, CURVATURE, NOISE_VARIANCE, BATCH_SIZE = 10, 1.0, 4.0, 1
 RADIUS, PENALTY, INITIAL_ERROR = 1.0, 2.0, 1.0
@@ -52,11 +53,7 @@ def data(
     Raises:
         ValueError: if the preset or an override is unknown.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"preset must be one of {sorted(PRESETS)}, got {preset!r}")
-    size = {**PRESETS[preset], **sizes}
-    if size.keys() != PRESETS[preset].keys():
-        raise ValueError(f"sizes may override {sorted(PRESETS[preset])}, got {sorted(sizes)}")
+    size = preset_sizes(PRESETS, preset, sizes)
     axes = {"step_size": np.geomspace(2e-3, 1.2, size["step_sizes"]), "gamma": np.geomspace(2e-3, 1.0, size["rates"])}
     cell = _Cell(size["steps"], size["trials"], seed)
     coarse = gva.sweep(cell.both, axes, engine="loop", units=_UNITS, progress=progress)

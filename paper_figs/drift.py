@@ -20,6 +20,7 @@ from gvatheory import closed_forms
 from gvatheory.sweep import provenance
 from neural import jackknife
 from paper_figs import style
+from paper_figs.simulated_points import preset_sizes
 
 CURVATURE, NOISE_VARIANCE, STEP_SIZE = 1.0, 1.0, 0.25
 DRIFTS = (1e-4, 1e-3, 1e-2, 1e-1)
@@ -75,11 +76,7 @@ def data(
     Raises:
         ValueError: if the preset or an override is unknown.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"preset must be one of {sorted(PRESETS)}, got {preset!r}")
-    size = {**PRESETS[preset], **sizes}
-    if size.keys() != PRESETS[preset].keys():
-        raise ValueError(f"sizes may override {sorted(PRESETS[preset])}, got {sorted(sizes)}")
+    size = preset_sizes(PRESETS, preset, sizes)
     cases = [(v, 0.0) for v in DRIFTS[:-1]] + [(SLOW_DRIFT, beta) for beta in SLOWINGS]
     total = len(DRIFTS) + len(cases) * len(size["horizons"])
     done = 0

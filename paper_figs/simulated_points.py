@@ -17,25 +17,28 @@ LEVEL = 0.95
 Z = float(ndtri(0.5 * (1.0 + LEVEL)))
 
 
-def sizes_of(
-    presets: Mapping[str, Mapping[str, int]], preset: str, overrides: Mapping[str, int], lowest: Mapping[str, int]
-) -> dict[str, int]:
+def preset_sizes(presets: Mapping[str, Mapping[str, Any]], preset: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Sizes of a preset with some of them overridden.
 
-    Args:
-        presets: sizes by name of the preset.
-        preset: one of them.
-        overrides: of its entries.
-        lowest: smallest value of each entry.
-
     Raises:
-        ValueError: if the preset or an override is unknown, or a size is too small.
+        ValueError: if the preset or an override is unknown.
     """
     if preset not in presets:
         raise ValueError(f"preset must be one of {sorted(presets)}, got {preset!r}")
     if not overrides.keys() <= presets[preset].keys():
         raise ValueError(f"sizes may override {sorted(presets[preset])}, got {sorted(overrides)}")
-    sizes = {**presets[preset], **overrides}
+    return {**presets[preset], **overrides}
+
+
+def sizes_of(
+    presets: Mapping[str, Mapping[str, int]], preset: str, overrides: Mapping[str, int], lowest: Mapping[str, int]
+) -> dict[str, int]:
+    """As `preset_sizes`, of whole numbers with a smallest value each.
+
+    Raises:
+        ValueError: also if a size is too small.
+    """
+    sizes = preset_sizes(presets, preset, overrides)
     for name, value in sizes.items():
         validation.integer(name, value, lowest[name])
     return sizes

@@ -18,6 +18,7 @@ import gvatheory as gva
 from gvatheory.sweep import provenance
 from neural import jackknife
 from paper_figs import style
+from paper_figs.simulated_points import preset_sizes
 
 ALPHA = 0.5
 CLOSED_LOOP = np.array([[0.0, 1.0], [-ALPHA, 0.0]])
@@ -63,11 +64,7 @@ def data(
     Raises:
         ValueError: if the preset or an override is unknown.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"preset must be one of {sorted(PRESETS)}, got {preset!r}")
-    size = {**PRESETS[preset], **sizes}
-    if size.keys() != PRESETS[preset].keys():
-        raise ValueError(f"sizes may override {sorted(PRESETS[preset])}, got {sorted(sizes)}")
+    size = preset_sizes(PRESETS, preset, sizes)
     total, done = size["shares"] + size["loops"], 0
 
     def tick() -> None:

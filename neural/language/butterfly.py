@@ -26,7 +26,7 @@ from neural.language.edit_distance import edit_distances, first_difference
 from neural.language.hazards import SplitHazard, split_hazard
 from neural.language.loss_changes import LossChange, loss_changes
 from neural.language.repetition import distinct_ngrams, final_loops
-from neural.statistics import RAW, Estimate
+from neural.statistics import Estimate, require_run
 
 CONTINUATIONS = ("greedy", "sampled")
 NGRAMS = (1, 2, 3, 4)
@@ -181,17 +181,7 @@ def _chosen(dataset: xr.Dataset, which: str, members: str) -> xr.Dataset:
         "window_loss": ("iterate", "average", "window"),
         members: ("iterate",),
     }
-    for name, dims in wanted.items():
-        if name not in dataset:
-            raise ValueError(f"the dataset lacks the variable {name!r}, it has {sorted(map(str, dataset.data_vars))}")
-        if set(dataset[name].dims) != set(dims):
-            raise ValueError(f"{name!r} must have dimensions {dims}, got {dataset[name].dims}")
-    for name in ("iterate", "average"):
-        if name not in dataset.coords:
-            raise ValueError(f"the dataset lacks the coordinate {name!r}")
-    names = [str(name) for name in dataset["average"].values]
-    if not names or names[0] != RAW:
-        raise ValueError(f"the first average must be {RAW!r}, got {names}")
+    require_run(dataset, wanted)
     inside = np.flatnonzero(dataset[members].values)
     if len(inside) < 2:
         raise ValueError(f"{members!r} must hold at least 2 iterates, got {len(inside)}")
