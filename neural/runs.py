@@ -104,6 +104,18 @@ def load_dataset(path: Path | str) -> xr.Dataset:
         raise ValueError(f"{path} is not a readable netCDF file: {e}") from e
 
 
+def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Names of the fields that differ, those of nested mappings with a dot."""
+    out = []
+    for key in {*found, *wanted}:
+        one, other = found.get(key), wanted.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            out += _differing(one, other, f"{prefix}{key}.")
+        elif one != other:
+            out.append(prefix + key)
+    return out
+
+
 def claim(directory: Path | str, config: Mapping[str, Any]) -> bool:
     """Make `directory` the home of the run described by `config`.
 
@@ -119,7 +131,7 @@ def claim(directory: Path | str, config: Mapping[str, Any]) -> bool:
         found = json.loads(file.read_text())
         if not isinstance(found, dict):
             raise ValueError(f"{file} does not describe a run")
-        differing = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+        differing = sorted(_differing(found, wanted))
         if differing:
             raise FileExistsError(
                 f"{directory} holds a run that differs in {', '.join(differing)}; choose another --out"

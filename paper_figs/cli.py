@@ -205,15 +205,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
         )
         code = command.run()
-    except (ValueError, FileNotFoundError, FileExistsError, ArithmeticError) as e:
+    except BrokenPipeError:  # whoever read the output has gone: what is left of it goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except (ValueError, OSError, ArithmeticError) as e:
         print(f"gva: {e}", file=sys.stderr)
         code = 2
     except ImportError as e:
         print(f"gva: {e.name or e} is not installed; see the extras in the README", file=sys.stderr)
         code = 2
-    except BrokenPipeError:  # whoever read the output has gone: what is left of it goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
     except KeyboardInterrupt:
         print("gva: interrupted (clone, lm and demo go on where they stopped when run again)", file=sys.stderr)
         code = 130

@@ -62,7 +62,7 @@ FIGURES: dict[str, Entry] = {
     "cloning": Entry("cloning", "dataset"),
     "interventions": Entry("interventions", "file", paper=2),
     "language": Entry("language_gallery", "file", LANGUAGE / "grammar.nc", paper=4),
-    "parting": Entry("parting", "dataset", LANGUAGE / "parting.nc"),
+    "parting": Entry("parting", "file", LANGUAGE / "parting.nc"),
     "experts": Entry("experts", "nothing", paper=5),
 }
 """By the name on the command line."""

@@ -36,13 +36,19 @@ class LmEvaluate:
     def run(self) -> int:
         import json
 
+        from gvatheory import validation
         from neural.language.over_seeds import over_seeds
         from neural.runs import load_dataset
         from paper_figs.language_tables import seeds_table
 
         if not self.run_directories:
             raise ValueError("run_directories must name at least one run, got none")
+        if self.judge is not None and self.reference is None:
+            raise ValueError(f"judge must go with --reference, got {self.judge!r} alone")
         datasets = [load_dataset(directory / "run.nc") for directory in self.run_directories]
+        for dataset in datasets:
+            for horizon in self.horizons:
+                validation.integer("horizons", horizon, 1, dataset.sizes["token"])
         for directory, dataset in zip(self.run_directories, datasets, strict=True):
             if len(datasets) > 1:
                 print(f"=== {directory}")
@@ -60,7 +66,7 @@ class LmEvaluate:
         from neural.language.languages import GrammarLanguage
         from neural.language.sources import recall
         from neural.language.step_law import step_exponents
-        from paper_figs.language_tables import butterfly_table, exponents_line, floor_table, rewards_table
+        from paper_figs.language_tables import butterfly_table, exponents_line, floor_table, noise_line, rewards_table
 
         language = recall(directory)
         sets = [name for name in ("consecutive", "spaced") if int(dataset[name].sum()) > 1]
@@ -68,6 +74,8 @@ class LmEvaluate:
             print(butterfly_table(butterfly(dataset, self.continuations, members, level=self.level)))
             if members == "consecutive":
                 print(exponents_line(*step_exponents(dataset, self.continuations, members, level=self.level)))
+        if "gradient_noise" in dataset:
+            print(noise_line(dataset))
         whole = dataset.sizes["token"]
         horizons = self.horizons or tuple(sorted({*(h for h in _HORIZONS if h < whole), whole}))
         if isinstance(language, GrammarLanguage):
@@ -76,17 +84,20 @@ class LmEvaluate:
             print(floor_table(dataset, language.grammar, windows, self.level))
             rewards = story_rewards(dataset, language.grammar, horizons, self.continuations)
             title = "J_H, share of the words before the first that is ungrammatical or untrue"
-            print(rewards_table(title, {h: returns_at(dataset, rewards, h) for h in horizons}, sets))
+            if sets:
+                print(rewards_table(title, {h: returns_at(dataset, rewards, h) for h in horizons}, sets, self.level))
         if self.reference is not None:
             rewards, title = self._judged(self.reference, dataset, horizons)
-            print(rewards_table(title, {h: returns_at(dataset, rewards, h) for h in horizons}, sets))
+            print(rewards_table(title, {h: returns_at(dataset, rewards, h) for h in horizons}, sets, self.level))
 
     def _judged(self, reference: Path, dataset: Any, horizons: tuple[int, ...]) -> tuple[Any, str]:
         """Rewards under the reference model, and what they are."""
-        from neural.language.reference import judged
+        from neural.language.reference import judged, require_same_tokens
         from neural.language.stored_models import load_models
+        from neural.runs import load_dataset
         from paper_figs.progress import stage_bars
 
+        require_same_tokens(dataset, load_dataset(reference / "run.nc"))
         models = load_models(reference / "models.safetensors")
         judge = self.judge or best_average(reference)
         with stage_bars() as report:
@@ -235,14 +246,20 @@ class LmExport:
     """Which: raw, or an average."""
 
     def run(self) -> int:
+        from transformers import PreTrainedTokenizerFast
+
+        from neural.language.corpus import END_OF_DOCUMENT
         from neural.language.languages import TextLanguage
         from neural.language.sources import recall
         from neural.language.stored_models import export, load_models
 
-        export(load_models(self.run_directory / "models.safetensors"), self.model, self.out)
         language = recall(self.run_directory)
-        if isinstance(language, TextLanguage):
-            (self.out / "tokenizer.json").write_text(language.corpus.tokenizer.json(), encoding="utf-8")
+        text = language.corpus.tokenizer if isinstance(language, TextLanguage) else None
+        stored = load_models(self.run_directory / "models.safetensors")
+        export(stored, self.model, self.out, None if text is None else text.end_id)
+        if text is not None:
+            whole = PreTrainedTokenizerFast(tokenizer_object=text.backend, eos_token=END_OF_DOCUMENT)
+            whole.save_pretrained(self.out)
         print(f"wrote {self.out}")
         return 0
 

@@ -19,8 +19,8 @@ class LmFigure:
     """Directory of the pictures (PDF and PNG) and of the stories (HTML and Markdown)."""
     averages: tuple[str, ...] = ()
     """Drawn beside raw; the first five that continued prompts unless given."""
-    pairs: int = 3
-    """Prompts in the table of stories."""
+    pairs: int | None = None
+    """Prompts in the table of stories; 3, or all of fewer, unless given."""
 
     def run(self) -> int:
         held = [name for name in _FILES if (self.run_directory / name).is_file()]
@@ -46,7 +46,9 @@ class LmFigure:
         from paper_figs import language, story_table
 
         dataset = load_dataset(self.run_directory / "run.nc")
-        validation.integer("pairs", self.pairs, 1, dataset.sizes["prompt"])
+        prompts = dataset.sizes["prompt"]
+        pairs = min(3, prompts) if self.pairs is None else self.pairs
+        validation.integer("pairs", pairs, 1, prompts)
         averages = language.chosen_averages(dataset, self.averages or None)
         learnt, rewards = recall(self.run_directory), None
         if isinstance(learnt, GrammarLanguage):
@@ -56,7 +58,7 @@ class LmFigure:
         self._show("language", figure, language.caption(dataset, rewards, averages, found=found))
         if dataset.sizes["average"] < 2:
             return
-        stories = story_table.rows(dataset, learnt, pairs=self.pairs)
+        stories = story_table.rows(dataset, learnt, pairs=pairs)
         for name, text in (
             ("stories.html", story_table.to_html(stories)),
             ("stories.md", story_table.to_markdown(stories)),

@@ -32,7 +32,7 @@ def data(file: Path | str) -> Shown:
         FileNotFoundError, ValueError: if there is no such file, or it is not of a language run.
     """
     whole = load_dataset(file)
-    if "language" not in whole.attrs:
+    if "language" not in whole.attrs or "window_loss" not in whole:
         raise ValueError(f"data must be the dataset of a language run, {file} is not")
     run = one_run(whole, int(whole["seed"][0])) if "seed" in whole.sizes else whole
     return prepared(run)

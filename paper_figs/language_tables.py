@@ -1,5 +1,6 @@
 """What a language run shows, as tables for a terminal."""
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from neural.language.grammar import StoryGrammar
 from neural.language.grammar_floor import floor, story_mean
 from neural.language.over_seeds import SeedRow
 from neural.statistics import Estimate, reward_spread
+from paper_figs.page import number
 from paper_figs.text import aligned, shown
 
 
@@ -51,6 +53,18 @@ def butterfly_table(found: Butterfly) -> str:
     return "\n".join([*lines, *aligned(rows), *aligned(losses)])
 
 
+def noise_line(dataset: xr.Dataset) -> str:
+    """Gradient-noise scale where it was measured last, with standard errors of its two parts."""
+    last, context = dataset.isel(update=-1), json.loads(dataset.attrs["config"])["model"]["context"]
+    trace, square = (float(last[name]) for name in ("gradient_noise", "gradient_square"))
+    errors = [float(last[f"{name}_error"]) for name in ("gradient_noise", "gradient_square")]
+    scale = f"{number(trace / square)} windows of {context} tokens" if square > 0 else "beyond measure"
+    return (
+        f"gradient noise at update {int(last['update'])}: trace of a window's covariance {number(trace)} ± "
+        f"{number(errors[0])}, squared norm of the mean {number(square)} ± {number(errors[1])}; noise scale {scale}"
+    )
+
+
 def exponents_line(across: Estimate, averages: Estimate) -> str:
     """Exponents of `step_law.step_exponents`."""
     return (
@@ -77,19 +91,21 @@ def seeds_table(rows: Sequence[SeedRow], seeds: Sequence[int], level: float) -> 
     return "\n".join([title, *aligned([header, *lines])])
 
 
-def rewards_table(title: str, returns: dict[int, xr.Dataset], windows: Sequence[str]) -> str:
-    """Mean reward and its spread over iterates, raw and averages, at every horizon."""
+def rewards_table(title: str, returns: dict[int, xr.Dataset], windows: Sequence[str], level: float) -> str:
+    """Mean reward and its spread over iterates, raw and averages, at every horizon; `level` is of the intervals."""
     lines = [title]
     for window in windows:
         rows = [("", *(f"H = {horizon}" for horizon in returns))]
-        spreads = {horizon: reward_spread(one, windows=[window])[window] for horizon, one in returns.items()}
+        spreads = {
+            horizon: reward_spread(one, windows=[window], level=level)[window] for horizon, one in returns.items()
+        }
         for average in next(iter(spreads.values())).rows:
             name = average.average
             cells = (f"{spreads[h][name].mean_return.value:.3f} ± {spreads[h][name].spread.value:.2g}" for h in spreads)
             rows.append((name, *cells))
         swings = (f"H = {h}: {shown(one['raw'].amplification, digits=2)}" for h, one in spreads.items())
         lines += [f"{window} iterates, mean ± standard deviation over them:", *aligned(rows)]
-        lines.append(f"raw's reward over its loss, relative swings: {', '.join(swings)}")
+        lines.append(f"raw's reward over its loss, relative swings, {level:.0%} intervals: {', '.join(swings)}")
     return "\n".join(lines)
 
 

@@ -44,18 +44,19 @@ class TrainingOptions:
     """Of the forward and backward pass."""
     compiled: bool = False
     """Run the model through torch.compile; pays on a GPU."""
-    consecutive: int = 20
-    """Last iterates that continue prompts, one by one."""
-    spaced: int = 6
-    """Iterates further apart that do."""
+    consecutive: int | None = None
+    """Last iterates that continue prompts, one by one; at most 20, or all of a shorter run, unless given."""
+    spaced: int | None = None
+    """Iterates further apart that do; at most 6, as far as the run goes back, unless given."""
     spacing: int = 200
     """Updates between those."""
     every: int | None = None
     """Iterates at multiples of this continue prompts too."""
     windows: tuple[tuple[int, int], ...] = ()
     """First and last update of stretches in which every iterate does."""
-    loss_every: int | None = 50
-    """Losses of the whole bank, and the gradient's noise, are measured at multiples of this."""
+    loss_every: int | None = None
+    """Losses of the whole bank, and the gradient's noise, are measured at multiples of this; of 50, or at the end of a
+    shorter run, unless given."""
     validation: int = 32
     """Windows of the validation loss."""
     noise: int = 8
@@ -85,6 +86,10 @@ class TrainingOptions:
         known = {f.name for f in dataclasses.fields(LanguageExperiment)}
         same = [f.name for f in dataclasses.fields(self) if f.name in known - {"bank", "evaluate", "prompt_length"}]
         options: dict[str, Any] = {name: getattr(self, name) for name in same}
+        for name, most in (("consecutive", 20), ("spaced", 6), ("loss_every", 50)):
+            if options[name] is None:
+                steps = max(self.steps, 1)
+                options[name] = min(most, 1 + (steps - 1) // max(self.spacing, 1) if name == "spaced" else steps)
         of_trainer = [f.name for f in dataclasses.fields(Trainer) if f.name != "epsilon"]
         options["trainer"] = Trainer(**{name: getattr(self, name) for name in of_trainer})
         options["model"] = sized(self.size, vocabulary_size, self.context)
@@ -106,10 +111,14 @@ def train(out: Path, schedule: str, language: LanguageOptions, options: Training
     from neural.language.sources import open_language, remember
 
     device = chosen_device(options.device)
-    corpus = language.token_files(out, report)
+    processes = launched(cpu=device == "cpu") or ALONE
+    if not processes.first:
+        processes.wait()
+    corpus = language.token_files(out, report if processes.first else None)
+    if processes.first:
+        processes.wait()  # until the first process has them, the others make no token files
     opened = open_language(corpus, language.grammar())
     experiment = options.experiment(schedule, opened.vocabulary_size, corpus is not None)
-    processes = launched(cpu=device == "cpu") or ALONE
     dataset = run(
         experiment,
         opened,
@@ -122,6 +131,11 @@ def train(out: Path, schedule: str, language: LanguageOptions, options: Training
     if processes.first:
         remember(out, corpus, language.grammar())
     return dataset
+
+
+def speaks() -> bool:
+    """Whether this is the one of several processes that writes and prints."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +154,7 @@ class LmTrain:
 
         with stage_bars() as report:
             train(self.out, self.schedule, self.language, self.options, report)
-        if int(os.environ.get("RANK", "0")) == 0:  # one of several processes speaks
+        if speaks():
             print(f"wrote {self.out / 'run.nc'}")
         return 0
 
@@ -164,11 +178,14 @@ class LmCompare:
     def run(self) -> int:
         from neural.language.comparison import compare
         from neural.runs import save_dataset
+        from neural.spelling import parse_schedule
         from paper_figs.language_tables import comparison_table
         from paper_figs.progress import stage_bars
 
         if len(set(self.schedules)) < max(len(self.schedules), 2):
             raise ValueError(f"schedules must be at least two, and differ, got {list(self.schedules)}")
+        for schedule in self.schedules:
+            parse_schedule(schedule, self.options.steps)
         # One corpus for all of them.
         language = dataclasses.replace(self.language, corpus=self.language.corpus or self.out / "corpus")
         if not (language.text or language.dataset or self.language.corpus):
@@ -178,6 +195,8 @@ class LmCompare:
             with stage_bars() as report:
                 run = self.out / re.sub(r"[^A-Za-z0-9.=-]+", "_", schedule)
                 datasets[schedule] = train(run, schedule, language, self.options, report)
+        if not speaks():
+            return 0
         compared = compare(datasets)
         save_dataset(self.out / "compare.nc", compared)
         print(comparison_table(compared))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -12,9 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from neural.language.distance_law import DistanceLaw, parting_law
+from neural.language.distance_law import EXPONENTS, STRETCHES, DistanceLaw, parting_law
 from neural.language.edit_distance import first_difference
 from neural.language.prompt_rates import Counts, LogRate, linear_time, power_law
+from neural.runs import load_dataset
 from neural.statistics import Estimate
 from paper_figs import style
 from paper_figs.page import number
@@ -23,7 +25,19 @@ from paper_figs.text import shown
 CURVES = 5
 """Distances whose survival is drawn, spread evenly over all."""
 
-_BOUNDS = {"power": (-30.0, 30.0), "logarithmic": (-30.0, 60.0)}  # as `distance_law` searches
+_BOUNDS = {"power": EXPONENTS, "logarithmic": STRETCHES}
+
+
+def data(file: Path | str) -> xr.Dataset:
+    """The dataset of `neural.language.parting.parting`.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is no such file, or it is another dataset.
+    """
+    dataset = load_dataset(file)
+    if missing := sorted({"text", "base", "distance", "share"} - set(map(str, dataset.variables))):
+        raise ValueError(f"data must be the dataset of gva lm part, {file} lacks {missing}")
+    return dataset
 
 
 def draw(dataset: xr.Dataset, *, law: DistanceLaw | None = None) -> Figure:
@@ -79,8 +93,8 @@ def caption(dataset: xr.Dataset, *, law: DistanceLaw | None = None) -> str:
         f"the same, with pointwise intervals. B: splits per token at risk; full circles are fitted, triangles are the "
         f"upper ends of intervals where no split was seen. Line: hazard ∝ d^β with a height for every prompt, "
         f"{exponent}; dotted: slope 1. C: tokens that agree, at most {sizes['token']}, and what is expected of a "
-        f"hazard ∝ d^β and of a time linear in log 1/d.{verdict} 95 % intervals over prompts and directions, not over "
-        f"seeds."
+        f"hazard ∝ d^β and of a time linear in log 1/d.{verdict} 95 % intervals over prompts and directions (of the "
+        f"likelihood over prompts alone), not over seeds."
     )
 
 

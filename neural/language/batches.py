@@ -12,6 +12,11 @@ import numpy as np
 
 from gvatheory import validation
 
+LAST_SEED = 2**62 - 2
+"""Largest seed of a run: those above it are kept for what is measured."""
+NOISE_SEED = LAST_SEED + 1
+"""Of the training windows that the noise scale is measured on."""
+
 
 def batches(tokens: np.ndarray, length: int, batch_size: int, seed: int) -> Callable[[int], np.ndarray]:
     """Random windows for every update.

@@ -68,6 +68,9 @@ class TextSource:
             FileNotFoundError: if a file is missing.
             ValueError: if a file is empty.
         """
+        for file in self.files:
+            if not Path(file).is_file():
+                raise FileNotFoundError(f"no file at {file}")
         facts = [{"name": Path(file).name, **file_facts(file)} for file in self.files]
         for file, fact in zip(self.files, facts, strict=True):
             if fact["bytes"] == 0:

@@ -115,9 +115,14 @@ def influenced(
         level: of the interval, in (0, 1).
         block: as in `crossed_variance`; None for `pair_block`.
         positive: whether the interval is symmetric on the log scale instead; NaN where the value is not positive.
+
+    Returns:
+        the estimate; its bounds are NaN where all influence values are alike.
     """
     variance = crossed_variance(influence, pair_block(influence) if block is None else block)
     reach = float(variance.quantile(level) * np.sqrt(variance.total))
+    if reach == 0.0:  # no variance was seen, which is no proof that there is none
+        return Estimate(value, math.nan, math.nan)
     if not positive:
         return Estimate(value, value - reach, value + reach)
     if not (np.isfinite(value) and value > 0):

@@ -90,8 +90,12 @@ class LanguageExperiment:
         return self.steps, self.consecutive, self.spaced, self.spacing, self.every, self.windows
 
     def probes(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Iterates that continue prompts, ascending, and for each set of them, by name, which belong to it."""
-        return probe_sets(*self._probing())
+        """Iterates that continue prompts, ascending and up to the last, and for each set by name which belong to it."""
+        at, sets = probe_sets(*self._probing())
+        if at[-1] == self.steps:
+            return at, sets
+        # The last iterate always: it is the one whose models are kept.
+        return np.append(at, self.steps), {name: np.append(members, False) for name, members in sets.items()}
 
     def loss_probes(self) -> np.ndarray:
         """Update counts at which losses are measured besides, ascending; may be empty."""

@@ -173,7 +173,8 @@ def _hazard(splits: np.ndarray, risk: np.ndarray, most: float, length: int, leve
     return influenced(value, (splits - value * risk) / risk.mean(), level, block=1, positive=True)
 
 
-_EXPONENTS, _STRETCHES = (-30.0, 30.0), (-30.0, 60.0)  # searched for the largest likelihood
+EXPONENTS, STRETCHES = (-30.0, 30.0), (-30.0, 60.0)
+"""Where the two laws' parameters are searched for the largest likelihood."""
 
 
 def _counts(splits: np.ndarray, risk: np.ndarray) -> Counts:
@@ -187,7 +188,7 @@ def _exponent(splits: np.ndarray, risk: np.ndarray, x: np.ndarray, level: float,
     if len(np.unique(x[splits.any(axis=2)])) < 2:
         return _UNKNOWN
     counts, flat = _counts(splits, risk), (x - x.mean()).ravel()
-    exponent = counts.fit(power_law(flat), _EXPONENTS)
+    exponent = counts.fit(power_law(flat), EXPONENTS)
     scores, information = counts.scores(flat, exponent)
     cells = scores.reshape(splits.shape).sum(axis=1)  # (direction, prompt)
     return influenced(exponent, cells * (cells.size / information), level, block)
@@ -198,6 +199,6 @@ def _advantage(splits: np.ndarray, risk: np.ndarray, x: np.ndarray, level: float
     if len(np.unique(x[splits.any(axis=2)])) < 3:
         return _UNKNOWN
     counts, flat = _counts(splits, risk), (x - x.mean()).ravel()
-    laws = ((power_law(flat), _EXPONENTS), (linear_time(flat), _STRETCHES))
+    laws = ((power_law(flat), EXPONENTS), (linear_time(flat), STRETCHES))
     power, logarithmic = (counts.log_likelihood(law(counts.fit(law, bounds))) for law, bounds in laws)
     return crossed_mean((power - logarithmic)[None], level)

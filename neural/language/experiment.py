@@ -12,6 +12,7 @@ import xarray as xr
 
 from gvatheory import validation
 from neural.averages import rate_table
+from neural.language.batches import NOISE_SEED
 from neural.language.decoding import continuations
 from neural.language.design import LanguageExperiment
 from neural.language.gradient_noise import noise_scale
@@ -27,8 +28,6 @@ Progress = Callable[[str, int, int], None]
 
 SAMPLING_SEED = 0
 """Of the random numbers that all sampled continuations share."""
-NOISE_SEED = 2**62 - 1
-"""Of the training windows that the noise scale is measured on."""
 
 
 def run(
@@ -59,6 +58,7 @@ def run(
         ValueError: if the language does not fit the experiment: its vocabulary, its length, its number of prompts.
         FileExistsError: if `out` holds a run of another configuration.
         FloatingPointError: if an update diverges; the checkpoint then holds the state before it.
+        RuntimeError: if processes would go on from different updates, because they do not see the same directory.
     """
     validation.real("checkpoint_seconds", checkpoint_seconds, 0.0, np.inf)
     if language.vocabulary_size != experiment.model.vocabulary_size:
@@ -76,6 +76,7 @@ def run(
         resumable = True
     if resumable and training.checkpoint.exists():
         training.restore()
+    processes.require_same("update to go on from", training.run.t)
     training.finish()
     curves = {"training_loss": training.run.training_loss, "gradient_norm": training.run.gradient_norm}
     dataset = training.records.dataset(curves, language.identity())

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from gvatheory import validation
-from neural.language.batches import batches, validation_windows
+from neural.language.batches import NOISE_SEED, batches, validation_windows
 from neural.language.decoding import log_probabilities
 from neural.language.grammar import StoryGrammar
 from neural.language.grammar_floor import divergence
@@ -23,9 +23,7 @@ from neural.language.grammar_sampling import fingerprint, prompts, sample
 from neural.language.models import ModelSpec
 from neural.language.token_files import TokenisedCorpus
 
-LAST_SEED = 2**62 - 1
-"""Largest seed of a run; those above it are kept for validation and prompts."""
-_VALIDATION_SEED, _PROMPT_SEED = 2**62, 2**62 + 1
+_VALIDATION_SEED, _PROMPT_SEED = NOISE_SEED + 1, NOISE_SEED + 2
 
 
 class Language(abc.ABC):
@@ -160,7 +158,7 @@ class GrammarLanguage(Language):
     def batches(self, length: int, batch_size: int, seed: int) -> Callable[[int], np.ndarray]:
         validation.integer("length", length, 1)
         validation.integer("batch_size", batch_size, 1)
-        validation.integer("seed", seed, 0, LAST_SEED)
+        validation.integer("seed", seed, 0, NOISE_SEED)
         return lambda update: sample(self.grammar, batch_size, length + 1, seed=seed, first=update * batch_size)
 
     def validation(self, length: int, count: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
+from scipy.special import expit
 
 from neural.language.butterfly import AverageButterfly, butterfly
 from neural.language.grammar_floor import story_mean
@@ -15,15 +16,15 @@ from neural.statistics import Estimate
 
 @dataclasses.dataclass(frozen=True)
 class SeedRow:
-    """One average (or the raw iterates), means over seeds with t-intervals.
+    """One average (or the raw iterates): means over seeds with t-intervals, of bounded quantities on another scale.
 
     Attributes:
         average: its name.
-        differing: fraction of continuations that differ between neighbours.
-        loss_change: median relative change of the validation loss between neighbours.
+        differing: fraction of continuations that differ between neighbours, on the logit scale.
+        loss_change: median relative change of the validation loss between neighbours, on the log scale.
         gain: mean loss of raw less that of this, nats per token.
-        hazard: splits per token at risk, mean of logarithms.
-        ratio: of the predicted hazard to that seen, mean of logarithms.
+        hazard: splits per token at risk, on the log scale.
+        ratio: of the predicted hazard to that seen, on the log scale.
     """
 
     average: str
@@ -53,10 +54,13 @@ def over_seeds(
     names = [tuple(row.average for row in one.rows) for one in found]
     if len(set(names)) > 1:
         raise ValueError(f"runs must have the same averages, got {sorted(set(names))}")
-    return tuple(_row([one[name] for one in found], level) for name in names[0])
+    cells = found[0].pairs * found[0].prompts
+    return tuple(_row([one[name] for one in found], cells, level) for name in names[0])
 
 
-def _row(rows: Sequence[AverageButterfly], level: float) -> SeedRow:
+def _row(rows: Sequence[AverageButterfly], cells: int, level: float) -> SeedRow:
+    """`cells` is the number of continuations compared in each run."""
+
     def mean(values: Sequence[float]) -> Estimate:
         return story_mean(np.array(values)[:, None], level)
 
@@ -66,10 +70,15 @@ def _row(rows: Sequence[AverageButterfly], level: float) -> SeedRow:
         log = mean(np.log(values).tolist())
         return Estimate(*(float(np.exp(bound)) for bound in (log.value, log.low, log.high)))
 
+    def fraction(values: Sequence[float]) -> Estimate:
+        # Half a continuation is added on either side, so that none or all of them have a logit.
+        logit = mean([float(np.log((v * cells + 0.5) / ((1.0 - v) * cells + 0.5))) for v in values])
+        return Estimate(*(float(expit(bound)) for bound in (logit.value, logit.low, logit.high)))
+
     return SeedRow(
         average=rows[0].average,
-        differing=mean([row.survival.differing.value for row in rows]),
-        loss_change=mean([row.loss.median.value for row in rows]),
+        differing=fraction([row.survival.differing.value for row in rows]),
+        loss_change=geometric([row.loss.median.value for row in rows]),
         gain=mean([row.loss.gain.value for row in rows]),
         hazard=geometric([row.hazard.hazard.value for row in rows]),
         ratio=geometric([row.hazard.ratio.value for row in rows]),

@@ -63,6 +63,7 @@ def parting(
     if shares.ndim != 1 or not len(shares) or not np.all(shares > 0):
         raise ValueError(f"shares must be a vector of positive numbers, got {shares!r}")
     validation.integer("directions", directions, 2)
+    validation.integer("prompts", prompts, 2)
     validation.integer("seed", seed, 0)
     centre, update = models[name], models["raw"] - models[BEFORE]
     if not np.any(update):

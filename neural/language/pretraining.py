@@ -17,10 +17,12 @@ from torch.nn.functional import cross_entropy
 from gvatheory import validation
 from gvatheory.schedules import Schedule
 from neural.language.bank import TorchBank
+from neural.language.batches import LAST_SEED
 from neural.language.models import FlatModel, ModelSpec
 from neural.language.processes import ALONE, Processes
 
 Precision = Literal["float32", "bfloat16"]
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW, as torch names them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Trainer:
         clip_norm: the gradient's norm is cut to this, > 0; None for no cut.
         precision: of the forward and backward pass; parameters, averages and the optimiser's state are float32.
         compiled: run the model through torch.compile, which pays on a GPU.
-        seed: of the initial weights and the batches, from 0 to 2⁶² − 1.
+        seed: of the initial weights and the batches, from 0 to 2⁶² − 2.
     """
 
     batch_size: int = 8
@@ -64,7 +66,7 @@ class Trainer:
             validation.positive("clip_norm", self.clip_norm)
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision must be one of {get_args(Precision)}, got {self.precision!r}")
-        validation.integer("seed", self.seed, 0, 2**62 - 1)
+        validation.integer("seed", self.seed, 0, LAST_SEED)
 
 
 class PretrainingRun:
@@ -181,8 +183,8 @@ class PretrainingRun:
             members: 0 for the iterate, 1..A for averages.
         """
         out = np.empty((len(members), len(windows)))
-        for row, vector in zip(out, self.vectors(members), strict=True):
-            with self.model.holding(vector), torch.no_grad():
+        for row, member in zip(out, members, strict=True):  # one by one: a large model fits the memory few times
+            with self.model.holding(self.vectors([member])[0]), torch.no_grad():
                 for at in range(0, len(windows), self._together):
                     part = slice(at, at + self._together)
                     row[part] = self._loss(windows[part]).double().mean(dim=1).cpu().numpy()
@@ -231,6 +233,14 @@ class PretrainingRun:
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The whole state as named arrays, for a checkpoint."""
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in self._state().items()}
+        return {
+            "t": np.asarray(self.t),
+            "training_loss": self.training_loss,
+            "gradient_norm": self.gradient_norm,
+        } | arrays
+
+    def _state(self) -> dict[str, torch.Tensor]:
         kept = self.t % self.bank.block if len(self.bank.latest) else 0
         out = {
             "vector": self.model.vector,
@@ -239,14 +249,9 @@ class PretrainingRun:
             "latest": self.bank.latest[:kept],
         }
         for i, state in enumerate(self._optimiser.state[group["params"][0]] for group in self._optimiser.param_groups):
-            for name in ("step", "exp_avg", "exp_avg_sq") if state else ():
+            for name in _MOMENTS if state else ():
                 out[f"{name}{i}"] = state[name]
-        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in out.items()}
-        return {
-            "t": np.asarray(self.t),
-            "training_loss": self.training_loss,
-            "gradient_norm": self.gradient_norm,
-        } | arrays
+        return out
 
     def restore(self, stored: Mapping[str, np.ndarray]) -> None:
         """Go to a state given by `tensors`.
@@ -254,10 +259,13 @@ class PretrainingRun:
         Raises:
             ValueError: naming an array that is missing or does not fit this run.
         """
-        wanted = {name: value.shape for name, value in self.tensors().items() if name not in ("t", "latest")}
-        bad = sorted(k for k, shape in wanted.items() if k not in stored or stored[k].shape != shape)
-        if bad or "t" not in stored or "latest" not in stored:
-            raise ValueError(f"the checkpoint does not fit this run in {bad or ['t', 'latest']}")
+        bad = sorted(
+            name
+            for name, shape in self._shapes(int(stored.get("t", np.asarray(0)))).items()
+            if name not in stored or stored[name].shape[-len(shape) :] != shape
+        )
+        if bad:
+            raise ValueError(f"the checkpoint does not fit this run in {bad}")
         self.t = self.bank.t = int(stored["t"])
         self.training_loss, self.gradient_norm = stored["training_loss"].copy(), stored["gradient_norm"].copy()
         for target, name in (
@@ -269,8 +277,16 @@ class PretrainingRun:
         self.bank.latest[: len(stored["latest"])].copy_(torch.from_numpy(stored["latest"]))
         for i, group in enumerate(self._optimiser.param_groups):
             if f"step{i}" in stored:
-                names = ("step", "exp_avg", "exp_avg_sq")
-                state = {name: torch.from_numpy(stored[f"{name}{i}"].copy()) for name in names}
                 self._optimiser.state[group["params"][0]] = {
-                    name: value if name == "step" else value.to(self.model.device) for name, value in state.items()
+                    name: torch.from_numpy(stored[f"{name}{i}"].copy()).to(self.model.device) for name in _MOMENTS
                 }
+
+    def _shapes(self, t: int) -> dict[str, tuple[int, ...]]:
+        """Last dimensions of what a checkpoint of update t must hold."""
+        cut, whole = self.spec.matrix_parameters, self.spec.parameters
+        shapes: dict[str, tuple[int, ...]] = {"t": (), "training_loss": (self.steps,), "gradient_norm": (self.steps,)}
+        shapes |= {"vector": (whole,), "previous": (whole,), "averages": tuple(self.bank.averages.shape)}
+        shapes["latest"] = (whole,)
+        for i, size in enumerate((cut, whole - cut) if t else ()):
+            shapes |= {f"{name}{i}": () if name == "step" else (size,) for name in _MOMENTS}
+        return shapes

@@ -6,6 +6,7 @@ All of them hold the whole model and make the same update. Only the gradient, on
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import importlib
 import os
 from collections.abc import Callable
@@ -44,6 +45,18 @@ class Processes:
         if self.reduce is not None:
             tensor.copy_(self.reduce(tensor))
 
+    def wait(self) -> None:
+        """Return when all processes have come here."""
+        self.sum(torch.zeros(1, device=self.device))
+
+    def require_same(self, name: str, value: int) -> None:
+        """Require that a whole number is the same in all processes; RuntimeError in each of them otherwise."""
+        moments = torch.tensor([value, value**2], dtype=torch.float64, device=self.device)
+        self.sum(moments)
+        mean, square = (moments / self.count).tolist()
+        if square != mean**2:
+            raise RuntimeError(f"the {self.count} processes differ in the {name}: do they see the same directory?")
+
     def require_shares(self, parts: int) -> None:
         """Require that a batch of `parts` parts can be shared out evenly; ValueError otherwise."""
         if parts % self.count:
@@ -65,9 +78,13 @@ def launched(cpu: bool = False) -> Processes | None:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return None
     try:
-        accelerator: Any = importlib.import_module("accelerate").Accelerator(cpu=cpu)
+        accelerate = importlib.import_module("accelerate")
     except ImportError as e:
         raise ImportError(f"accelerate is missing ({e}): install gvatheory[accelerate]", name="accelerate") from e
+
+    # The first process measures and writes while the others wait for it.
+    patience = accelerate.InitProcessGroupKwargs(timeout=datetime.timedelta(hours=12))
+    accelerator: Any = accelerate.Accelerator(cpu=cpu, kwargs_handlers=[patience])
 
     def reduce(tensor: torch.Tensor) -> torch.Tensor:
         return accelerator.reduce(tensor, reduction="sum")

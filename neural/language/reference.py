@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,6 +14,18 @@ from neural.language.decoding import token_losses
 from neural.language.judging import DIMS, labelled
 from neural.language.models import ModelSpec
 from neural.language.padding import unpadded
+
+
+def require_same_tokens(dataset: xr.Dataset, reference: xr.Dataset) -> None:
+    """Require that two runs, by their datasets, share their tokens: one tokenizer, or one grammar.
+
+    Raises:
+        ValueError: if they do not.
+    """
+    own, other = (json.loads(d.attrs["language"]) for d in (dataset, reference))
+    same = "tokenizer_sha256" if own["kind"] == "text" else "sha256"
+    if own["kind"] != other["kind"] or own[same] != other[same]:
+        raise ValueError("reference must be a run on the same tokens, that one has another tokenizer or grammar")
 
 
 def judged(
@@ -36,7 +49,7 @@ def judged(
         progress: called with (iterates done, all).
 
     Raises:
-        ValueError: if a horizon is out of range, or the tokens are not the reference's.
+        ValueError: if a horizon is out of range, or a token is out of the reference's vocabulary.
     """
     texts = dataset[which].transpose(*DIMS)
     prompts, values = unpadded(dataset["prompt_tokens"].values), texts.values

@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from neural.language.edit_distance import first_difference
-from neural.runs import load_dataset
-
-SHIPPED = Path(__file__).parent / "assets"
 
 _LEFT_OUT = ("sampled", "sampled_gap", "sampled_log_probability", "greedy_log_probability")
 _SHARED = ("prompt_tokens",)  # besides the sets of iterates
@@ -93,12 +89,3 @@ def one_run(whole: xr.Dataset, seed: int) -> xr.Dataset:
 def _rounded(values: np.ndarray) -> np.ndarray:
     """To multiples of 2⁻¹⁶: far below what an update changes, and with fewer bits to compress."""
     return np.rint(values.astype(np.float64) * 2**16).astype(np.float32) * np.float32(2**-16)
-
-
-def shipped(name: str) -> xr.Dataset:
-    """A dataset that comes with the project.
-
-    Raises:
-        FileNotFoundError: if there is none of that name.
-    """
-    return load_dataset(SHIPPED / f"{name}.nc")

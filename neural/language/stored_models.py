@@ -65,6 +65,9 @@ def load_models(path: Path | str) -> StoredModels:
     try:
         spec, names = ModelSpec(**json.loads(facts["model"])), tuple(json.loads(facts["names"]))
         vectors, update = tensors["vectors"], int(facts["update"])
+        # What it claims is compared with what is there before a model of that size is laid out.
+        if spec.vocabulary_size * spec.width + 2 * spec.layers * spec.width > vectors.shape[-1]:
+            raise ValueError(f"{path} is damaged: its parameters are too few for the model that it names")
     except (KeyError, TypeError) as e:
         raise ValueError(f"{path} is damaged: {e}") from e
     if vectors.shape != (len(names), spec.parameters) or vectors.dtype != np.float32:
@@ -72,10 +75,19 @@ def load_models(path: Path | str) -> StoredModels:
     return StoredModels(spec, names, vectors, update)
 
 
-def export(models: StoredModels, name: str, out: Path | str) -> None:
+def export(models: StoredModels, name: str, out: Path | str, end_id: int | None = None) -> None:
     """Write one model as a directory that `transformers` reads with `AutoModelForCausalLM.from_pretrained`.
 
+    Args:
+        end_id: of the token at which `generate` stops, if there is one.
+
     Raises:
-        ValueError: if there is no model of that name.
+        ValueError: if there is no model of that name, or `out` is a file.
     """
-    load_module(models.spec, models[name]).save_pretrained(out)
+    if Path(out).is_file():
+        raise ValueError(f"out must be a directory, {out} is a file")
+    module = load_module(models.spec, models[name])
+    for config in (module.config, module.generation_config):
+        if end_id is not None and config is not None:
+            config.eos_token_id = end_id
+    module.save_pretrained(out)

@@ -142,6 +142,8 @@ def load(directory: Path | str) -> TokenisedCorpus:
     check_file(directory / TOKENIZER, manifest["tokenizer"])
     ids = {}
     for split, stated in manifest["files"].items():
+        if Path(stated["name"]).name != stated["name"]:
+            raise ValueError(f"{directory / MANIFEST} names {stated['name']!r}, which is no file beside it")
         check_file(directory / stated["name"], stated)
         ids[split] = np.load(directory / stated["name"], mmap_mode="r", allow_pickle=False)
     return TokenisedCorpus(tokenizer, ids[TRAIN], ids[VALIDATION], manifest)
@@ -161,7 +163,10 @@ def _count(spec: CorpusSpec, report: Report) -> Counter[str]:
     for split in SPLITS:
         if not counts[split]:
             share = getattr(spec.shares, split)
-            raise ValueError(f"{split} must be a share that holds a document, got {share!r} of {counts.total()}")
+            raise ValueError(
+                f"{split} must be a share that holds a document, got {share!r} of {counts.total()} documents; "
+                "is the separator between them right?"
+            )
     return counts
 
 

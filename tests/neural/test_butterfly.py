@@ -133,7 +133,8 @@ def test_whole_texts_that_agree_leave_no_hazard(run) -> None:
     found = butterfly(same)["raw"]
     assert found.survival.differing.value == 0.0 < found.survival.differing.high < 0.2
     assert found.hazard.hazard.value == 0.0 < found.hazard.hazard.high
-    assert found.edit_distance.value == found.edit_distance.high == 0.0
+    assert found.edit_distance.value == 0.0
+    assert math.isnan(found.edit_distance.high)  # that no variance was seen is no proof that there is none
     assert math.isnan(found.hazard.ratio.value)
 
 

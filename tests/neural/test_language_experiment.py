@@ -32,6 +32,7 @@ from neural.language.models import ModelSpec
 from neural.language.over_seeds import over_seeds
 from neural.language.padding import padded, unpadded
 from neural.language.pretraining import Trainer
+from neural.language.reference import require_same_tokens
 from neural.language.shipping import collect, one_run
 from neural.language.sources import recall, remember
 from neural.language.step_law import step_exponents
@@ -161,6 +162,12 @@ def test_the_same_run_again_changes_nothing(finished) -> None:
         run(other, LANGUAGE, out)
 
 
+def test_the_last_iterate_is_always_measured() -> None:
+    at, sets = dataclasses.replace(EXPERIMENT, consecutive=0, spaced=0, every=30).probes()
+    assert at.tolist() == [30, 40]
+    assert sets["every"].tolist() == [True, False]
+
+
 @pytest.mark.parametrize("stop", [7, 25, 26, 33, 39])
 def test_an_interrupted_run_ends_the_same(finished, tmp_path, stop: int) -> None:
     def interrupt(stage: str, done: int, total: int) -> None:
@@ -234,6 +241,14 @@ def test_text_is_learnt_alike(tmp_path) -> None:
         language.divergence(spec, torch.zeros(3), np.zeros((1, 3)))
     remember(tmp_path / "run", tmp_path / "corpus", GRAMMAR)
     assert recall(tmp_path / "run").identity() == language.identity()
+    # A run that holds its own corpus can be moved.
+    (tmp_path / "corpus").rename(tmp_path / "run" / "corpus")
+    remember(tmp_path / "run", tmp_path / "run" / "corpus", GRAMMAR)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert recall(tmp_path / "moved").identity() == language.identity()
+    with pytest.raises(ValueError, match="reference must be a run on the same tokens"):
+        require_same_tokens(dataset, xr.Dataset(attrs={"language": json.dumps(LANGUAGE.identity())}))
+    require_same_tokens(dataset, dataset)
     assert language.decode(language.encode(documents[0])) == documents[0]
     with pytest.raises(ValueError, match="count must be at most"):
         language.prompts(10_000, 6)
@@ -241,7 +256,11 @@ def test_text_is_learnt_alike(tmp_path) -> None:
 
 def test_a_grammar_is_remembered(tmp_path) -> None:
     remember(tmp_path, None, GRAMMAR)
+    (tmp_path / "config.json").write_text(json.dumps({"language": LANGUAGE.identity()}))
     assert recall(tmp_path) == LANGUAGE
+    remember(tmp_path, None, StoryGrammar(2, 2, 2, 3))
+    with pytest.raises(ValueError, match="another language than the one that the run has learnt"):
+        recall(tmp_path)
     words = LANGUAGE.encode("anna arrives")
     assert LANGUAGE.decode(words) == "<begin> anna arrives"
     assert np.array_equal(LANGUAGE.encode("<begin> anna arrives"), words)
@@ -328,10 +347,12 @@ def test_runs_of_several_seeds_are_collected(finished, tmp_path) -> None:
     assert "sampled" not in whole
     rows = over_seeds([finished[0], other])
     each = [butterfly(d)["Polyak"] for d in (finished[0], other)]
-    shares = [one.survival.differing.value for one in each]
-    half = 12.706 * abs(shares[0] - shares[1]) / 2  # Student's t, one degree of freedom
-    assert (rows[1].average, rows[1].differing.value) == ("Polyak", pytest.approx(np.mean(shares)))
-    assert rows[1].differing.high == pytest.approx(np.mean(shares) + half, rel=1e-3)
+    counts = np.array([8 * one.survival.differing.value for one in each])  # of two pairs and four prompts
+    logits = np.log((counts + 0.5) / (8.5 - counts))
+    high = logits.mean() + 12.706 * abs(logits[0] - logits[1]) / 2  # Student's t, one degree of freedom
+    assert rows[1].average == "Polyak"
+    assert rows[1].differing.value == pytest.approx(1 / (1 + np.exp(-logits.mean())))
+    assert rows[1].differing.high == pytest.approx(1 / (1 + np.exp(-high)), rel=1e-3)
     assert np.isnan(rows[1].hazard.value)  # in one of the runs the average never splits
     altered = [d.copy(deep=True) for d in (finished[0], other)]
     for d, where in zip(altered, (3, 7), strict=True):

@@ -1,6 +1,8 @@
 """Specifications, the vector of parameters, stored models, and their exchange with `transformers`."""
 
 import dataclasses
+import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -81,6 +83,9 @@ def test_an_exported_model_is_read_by_transformers(tmp_path) -> None:
         assert torch.allclose(module(input_ids=IDS).logits, load_module(SPEC, vectors[1])(input_ids=IDS).logits)
     with pytest.raises(ValueError, match="model must be one of"):
         export(models, "Polyak", tmp_path / "other")
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="out must be a directory"):
+        export(models, "EMA", tmp_path / "file")
 
 
 @pytest.mark.parametrize(
@@ -112,6 +117,11 @@ def test_files_that_hold_no_models_are_refused(tmp_path) -> None:
         load_models(file)
     facts = {"format": "gvatheory language models 1", "names": '["raw"]', "update": "1"}
     save_tensors(file, {"vectors": np.zeros((1, 3), np.float32)}, {**facts, "model": '{"vocabulary_size": 20}'})
+    with pytest.raises(ValueError, match="its parameters are too few for the model that it names"):
+        load_models(file)
+    save_tensors(
+        file, {"vectors": np.zeros((2, SPEC.parameters), np.float32)}, {**facts, "model": json.dumps(asdict(SPEC))}
+    )
     with pytest.raises(ValueError, match="is damaged: its parameters are float32 of shape"):
         load_models(file)
     save_tensors(file, {"vectors": np.zeros((1, 3), np.float32)}, {**facts, "model": '{"unknown": 20}'})

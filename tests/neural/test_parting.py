@@ -86,6 +86,7 @@ def test_parting_in_parts_changes_nothing(parted, monkeypatch) -> None:
         ({"shares": np.array([0.0, 1.0])}, "shares must be a vector of positive numbers"),
         ({"directions": 1}, "directions must be an integer at least 2, got 1"),
         ({"name": "Polyak"}, "model must be one of"),
+        ({"prompts": 1}, "prompts must be an integer at least 2, got 1"),
         ({"seed": -1}, "seed must be an integer at least 0, got -1"),
     ],
 )

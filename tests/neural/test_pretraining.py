@@ -100,6 +100,12 @@ def test_a_state_that_does_not_fit_is_refused() -> None:
     del stored["averages"]
     with pytest.raises(ValueError, match=r"does not fit this run in \['averages'\]"):
         new().restore(stored)
+    run = new()
+    run.advance(1)
+    stored = dict(run.tensors())
+    del stored["exp_avg1"]
+    with pytest.raises(ValueError, match=r"does not fit this run in \['exp_avg1'\]"):
+        new().restore(stored)
 
 
 def test_losses_and_vectors_are_those_of_the_members() -> None:
@@ -157,6 +163,16 @@ def test_processes_share_a_batch_and_sum_its_gradient() -> None:
         new(Trainer(batch_size=4), processes=Processes(0, 2, lambda tensor: tensor))
 
 
+def test_processes_must_agree() -> None:
+    """Two processes, whose sums are made up."""
+    agreeing = Processes(0, 2, lambda tensor: 2 * tensor)
+    agreeing.require_same("update", 7)
+    agreeing.wait()
+    differing = Processes(1, 2, lambda tensor: tensor + torch.tensor([5.0, 25.0], dtype=torch.float64))
+    with pytest.raises(RuntimeError, match="the 2 processes differ in the update"):
+        differing.require_same("update", 7)
+
+
 def test_noise_scale_is_unbiased() -> None:
     """Gaussian gradients with a known mean and covariance."""
     rng = np.random.default_rng(0)
@@ -208,7 +224,7 @@ def test_gradients_of_windows_are_those_of_their_losses() -> None:
         ({"beta2": 1.0}, "beta2 must be a number in"),
         ({"clip_norm": 0.0}, "clip_norm must be a number in"),
         ({"precision": "float16"}, "precision must be one of"),
-        ({"seed": 2**62}, "seed must be an integer from 0 to"),
+        ({"seed": 2**62 - 1}, r"seed must be an integer from 0 to 4611686018427387902"),
         ({"weight_decay": -1.0}, "weight_decay must be a number in"),
         ({"epsilon": 0.0}, "epsilon must be a number in"),
     ],

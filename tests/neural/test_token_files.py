@@ -141,6 +141,17 @@ def test_another_format_is_refused(spec, tmp_path) -> None:
         load(tmp_path / "out")
 
 
+def test_a_manifest_may_name_files_beside_it_alone(spec, tmp_path) -> None:
+    build(spec, tmp_path / "out")
+    file = tmp_path / "out" / token_files.MANIFEST
+    facts = json.loads(file.read_text())
+    facts.pop("sha256")
+    facts["files"]["train"]["name"] = "../train.npy"
+    token_files.write_manifest(file, facts)
+    with pytest.raises(ValueError, match=r"names '\.\./train\.npy', which is no file beside it"):
+        load(tmp_path / "out")
+
+
 @pytest.mark.parametrize("at", ["reading", "learning merges", "encoding", "written"])
 def test_an_interrupted_build_is_no_corpus(spec, tmp_path, monkeypatch, at) -> None:
     out, stages = tmp_path / "out", []

@@ -45,6 +45,8 @@ def test_shipped_numbers_are_those_computed_anew() -> None:
         ("figure language --fresh", "fresh must not be asked for, language is drawn from runs"),
         ("figure scalar-gva --seed 3", "preset and seed must go with --fresh"),
         ("figure cloning", "data must name the dataset of a run to draw cloning from"),
+        ("figure parting --data neural/language/assets/grammar.nc", "data must be the dataset of gva lm part"),
+        ("figure language --data neural/language/assets/parting.nc", "data must be the dataset of a language run"),
         ("figure all --data x.nc", "data must go with one figure, got 'all'"),
         ("figure scalar-gva --fresh --data x.nc", "fresh must not be asked for, a file is given"),
         ("figure scalar-gva --fresh --seed -1", "seed must be an integer at least 0, got -1"),

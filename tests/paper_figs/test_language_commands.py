@@ -57,13 +57,15 @@ def test_evaluation_tells_of_continuations_losses_and_rewards(capsys, trained) -
     assert "3 pairs" not in out
     assert "2 pairs of neighbours, 3 prompts, 10 tokens" in out
     assert "J_H" in out
+    assert "gradient noise at update 12" in out
     assert "minus the loss per token under" in out
     code, out, _ = outcome(capsys, "lm", "evaluate", str(trained), str(trained))
     assert code == 0
     assert "over seeds 0, 0: means" in out
-    code, _, err = outcome(capsys, "lm", "evaluate", str(trained), "--horizons", "99")
+    code, out, err = outcome(capsys, "lm", "evaluate", str(trained), "--horizons", "99")
     assert code == 2
     assert "horizons must be an integer from 1 to 10, got 99" in err
+    assert out == ""
 
 
 def test_a_model_and_its_neighbours_part(capsys, trained) -> None:
@@ -108,9 +110,10 @@ def test_text_is_tokenised_learnt_and_exported(capsys, tmp_path) -> None:
     assert code == 0, err
     code, _, err = outcome(capsys, "lm", "export", str(out), "--out", str(tmp_path / "exported"), "--model", "EMA 0.01")
     assert code == 0, err
-    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "exported" / "tokenizer.json"))
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(tmp_path / "exported")
     ids = torch.tensor([tokenizer.encode("Story 0")])
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "exported")
+    assert model.config.eos_token_id == tokenizer.eos_token_id
     with torch.no_grad():
         assert np.isfinite(model(input_ids=ids).logits.numpy()).all()
     code, told, _ = outcome(capsys, "lm", "continue", str(out), "Story", "--tokens", "4", "--models", "raw")
@@ -127,6 +130,8 @@ def test_text_is_tokenised_learnt_and_exported(capsys, tmp_path) -> None:
         ("lm train --evaluate nobody --out never", "evaluate names ['nobody'], which the bank lacks"),
         ("lm train --text nowhere.txt --out never", "nowhere.txt"),
         ("lm train --continuation 250 --out never", "continuation must be at most"),
+        ("lm compare --schedules constant:1 staircase:1 --out never", "'staircase' is unknown"),
+        ("lm evaluate nowhere --judge raw", "judge must go with --reference, got 'raw' alone"),
         ("lm evaluate nowhere", "no dataset at nowhere/run.nc"),
         ("lm continue nowhere once", "nowhere holds no language.json"),
         ("lm part nowhere", "no dataset at nowhere/run.nc"),

@@ -368,6 +368,7 @@ def test_the_command_writes_what_the_directory_holds(tmp_path: Path, capsys: pyt
     with pytest.raises(FileNotFoundError, match=r"language\.json"):
         LmFigure(run, out).run()
     (run / "language.json").write_text(json.dumps({"grammar": {"agents": 2, "objects": 2, "places": 2, "times": 2}}))
+    (run / "config.json").write_text(json.dumps({"language": GrammarLanguage(StoryGrammar(2, 2, 2, 2)).identity()}))
     with pytest.raises(ValueError, match="pairs must be an integer from 1 to 6"):
         LmFigure(run, out, pairs=7).run()
     assert not out.exists()
