@@ -59,6 +59,18 @@ def load_arrays(path: Path | str) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} is not a readable npz of plain arrays: {e}") from e
 
 
+def taken_over(arrays: Mapping[str, np.ndarray], stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Of what a checkpoint holds, copies of the arrays that a run measures, known by their names and shapes.
+
+    Raises:
+        ValueError: naming the arrays that it lacks or that do not fit.
+    """
+    bad = sorted(k for k, v in arrays.items() if k not in stored or stored[k].shape != v.shape)
+    if bad:
+        raise ValueError(f"the checkpoint lacks {bad}: remove it to start the run anew")
+    return {name: stored[name].copy() for name in arrays}
+
+
 def save_tensors(path: Path | str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
     """Write named arrays of numbers as safetensors, with metadata of strings."""
     with atomic(path) as part:

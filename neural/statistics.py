@@ -131,6 +131,23 @@ class RewardSpread:
         raise KeyError(f"no window {window!r}, there are {[one.window for one in self.windows]}")
 
 
+def mean_estimate(values: np.ndarray, level: float = 0.95) -> Estimate:
+    """Mean of (n,) independent values, n ≥ 2, with its t-interval; NaN bounds where the mean is not finite.
+
+    Raises:
+        ValueError: naming the shape or the level.
+    """
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must be in (0, 1), got {level!r}")
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"values must have shape (n ≥ 2,), got {values.shape}")
+    middle, count = float(values.mean()), len(values)
+    if not math.isfinite(middle):
+        return Estimate(middle, math.nan, math.nan)
+    half = float(stdtrit(count - 1, 0.5 * (1.0 + level)) * values.std(ddof=1) / math.sqrt(count))
+    return Estimate(middle, middle - half, middle + half)
+
+
 def reward_spread(
     dataset: xr.Dataset,
     *,

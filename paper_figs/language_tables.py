@@ -12,7 +12,7 @@ from neural.language.distance_law import DistanceLaw
 from neural.language.grammar import StoryGrammar
 from neural.language.grammar_floor import floor, story_mean
 from neural.language.over_seeds import SeedRow
-from neural.statistics import Estimate, reward_spread
+from neural.statistics import Estimate, mean_estimate, reward_spread
 from paper_figs.page import number
 from paper_figs.text import aligned, shown
 
@@ -127,7 +127,7 @@ def floor_table(dataset: xr.Dataset, grammar: StoryGrammar, windows: np.ndarray,
     rows = [("", "loss", "divergence from the grammar")]
     for name in map(str, last["average"].values):
         one = last.sel(average=name)
-        loss, kl = (story_mean(one[variable].values[:, None], level) for variable in ("window_loss", "kl"))
+        loss, kl = (mean_estimate(one[variable].values, level) for variable in ("window_loss", "kl"))
         rows.append((name, shown(loss, digits=4), shown(kl)))
     return "\n".join([*lines, *aligned(rows)])
 

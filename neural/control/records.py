@@ -13,6 +13,7 @@ import xarray as xr
 from gvatheory.sweep import PACKAGES, provenance
 from neural.control.design import CloningExperiment
 from neural.probes import meaning
+from neural.runs import taken_over
 
 ROLLED_OUT = {
     "return": (np.nan, {"units": "reward", "long_name": "undiscounted sum of rewards"}),
@@ -69,10 +70,7 @@ class Records:
         Raises:
             ValueError: naming the arrays that it lacks or that do not fit.
         """
-        bad = sorted(k for k, v in self.arrays.items() if k not in stored or stored[k].shape != v.shape)
-        if bad:
-            raise ValueError(f"the checkpoint lacks {bad}: remove it to start the run anew")
-        self.arrays.update({name: stored[name] for name in self.arrays})
+        self.arrays.update(taken_over(self.arrays, stored))
 
     def dataset(self, card: Mapping[str, Any], loss_floor: float) -> xr.Dataset:
         """All of it, labelled; without the seed axis if the run is of the learner's own seed."""

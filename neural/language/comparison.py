@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-import numpy as np
 import xarray as xr
 
-from neural.language.grammar_floor import story_mean
-from neural.statistics import Estimate
+from neural.statistics import Estimate, mean_estimate
 
 
 def compare(runs: Mapping[str, xr.Dataset]) -> xr.Dataset:
@@ -52,4 +50,4 @@ def differences(compared: xr.Dataset, schedule: str, average: str = "raw") -> di
     final = compared["final_loss"]
     base = final.sel(schedule=schedule, average=average).values
     names = [(str(s), str(a)) for s in final["schedule"].values for a in final["average"].values]
-    return {(s, a): story_mean(np.asarray(final.sel(schedule=s, average=a).values - base)[:, None]) for s, a in names}
+    return {(s, a): mean_estimate(final.sel(schedule=s, average=a).values - base) for s, a in names}

@@ -12,16 +12,14 @@ forward recursion over states merges them (`exact_floor`). For the default gramm
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import numpy as np
-from scipy.special import stdtrit
 
 from gvatheory import validation
 from neural.language.grammar import StoryGrammar
 from neural.language.grammar_sampling import next_token_probabilities
 from neural.language.grammar_world import process
-from neural.statistics import Estimate
+from neural.statistics import Estimate, mean_estimate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,12 +96,7 @@ def story_mean(values: np.ndarray, level: float = 0.95) -> Estimate:
     validation.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
     if values.ndim != 2 or len(values) < 2 or values.shape[1] == 0:
         raise ValueError(f"values must have shape (stories ≥ 2, words ≥ 1), got {values.shape}")
-    means = values.mean(axis=1)
-    middle, count = float(means.mean()), len(means)
-    if not math.isfinite(middle):
-        return Estimate(middle, math.nan, math.nan)
-    half = float(stdtrit(count - 1, 0.5 * (1.0 + level)) * means.std(ddof=1) / math.sqrt(count))
-    return Estimate(middle, middle - half, middle + half)
+    return mean_estimate(values.mean(axis=1), level)
 
 
 def exact_floor(grammar: StoryGrammar, length: int, *, max_states: int = 200_000) -> np.ndarray:

@@ -14,8 +14,7 @@ import math
 import numpy as np
 
 from gvatheory import validation
-from neural.language.grammar_floor import story_mean
-from neural.statistics import RAW, Estimate
+from neural.statistics import RAW, Estimate, mean_estimate
 
 _CHUNK = 4_000_000  # numbers held at a time while resampling
 
@@ -85,8 +84,8 @@ def _change(losses: np.ndarray, raw: np.ndarray, weights: np.ndarray, level: flo
         median=_moved(float(np.median(now)), np.median(again, axis=1), level),
         largest=_moved(float(now.max()), again.max(axis=1), level),
         standard_error=float(np.median(errors)),
-        mean_loss=story_mean(losses.mean(axis=0)[:, None], level),
-        gain=story_mean((raw - losses).mean(axis=0)[:, None], level),
+        mean_loss=mean_estimate(losses.mean(axis=0), level),
+        gain=mean_estimate((raw - losses).mean(axis=0), level),
     )
 
 

@@ -10,8 +10,7 @@ import xarray as xr
 from scipy.special import expit
 
 from neural.language.butterfly import AverageButterfly, butterfly
-from neural.language.grammar_floor import story_mean
-from neural.statistics import Estimate
+from neural.statistics import Estimate, mean_estimate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +61,7 @@ def _row(rows: Sequence[AverageButterfly], cells: int, level: float) -> SeedRow:
     """`cells` is the number of continuations compared in each run."""
 
     def mean(values: Sequence[float]) -> Estimate:
-        return story_mean(np.array(values)[:, None], level)
+        return mean_estimate(np.array(values), level)
 
     def geometric(values: Sequence[float]) -> Estimate:
         if not all(value > 0 for value in values):  # a seed without a split, say

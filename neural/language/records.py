@@ -14,6 +14,7 @@ from gvatheory.sweep import PACKAGES, provenance
 from neural.language.design import LanguageExperiment
 from neural.language.padding import PADDING, padded
 from neural.probes import meaning
+from neural.runs import taken_over
 
 _NATS = {"units": "nats per token"}
 _CONTINUED = {
@@ -86,10 +87,7 @@ class Records:
         Raises:
             ValueError: naming the arrays that it lacks or that do not fit.
         """
-        bad = sorted(k for k, v in self.arrays.items() if k not in stored or stored[k].shape != v.shape)
-        if bad:
-            raise ValueError(f"the checkpoint lacks {bad}: remove it to start the run anew")
-        self.arrays.update({name: stored[name].copy() for name in self.arrays})
+        self.arrays.update(taken_over(self.arrays, stored))
 
     def dataset(self, curves: Mapping[str, np.ndarray], language: Mapping[str, Any]) -> xr.Dataset:
         """All of it, labelled.

@@ -131,11 +131,17 @@ def test_another_tokenizer_in_its_place_is_noticed(spec, tmp_path) -> None:
         load(tmp_path / "a")
 
 
-def test_another_format_is_refused(spec, tmp_path) -> None:
-    build(spec, tmp_path / "out")
-    file = tmp_path / "out" / token_files.MANIFEST
+def manifest_of(out):
+    """The manifest's file, and what it says without its digest."""
+    file = out / token_files.MANIFEST
     facts = json.loads(file.read_text())
     facts.pop("sha256")
+    return file, facts
+
+
+def test_another_format_is_refused(spec, tmp_path) -> None:
+    build(spec, tmp_path / "out")
+    file, facts = manifest_of(tmp_path / "out")
     token_files.write_manifest(file, {**facts, "format": "gvatheory tokens 0"})
     with pytest.raises(ValueError, match=r"must be of format 'gvatheory tokens 1', is 'gvatheory tokens 0'"):
         load(tmp_path / "out")
@@ -143,9 +149,7 @@ def test_another_format_is_refused(spec, tmp_path) -> None:
 
 def test_a_manifest_may_name_files_beside_it_alone(spec, tmp_path) -> None:
     build(spec, tmp_path / "out")
-    file = tmp_path / "out" / token_files.MANIFEST
-    facts = json.loads(file.read_text())
-    facts.pop("sha256")
+    file, facts = manifest_of(tmp_path / "out")
     facts["files"]["train"]["name"] = "../train.npy"
     token_files.write_manifest(file, facts)
     with pytest.raises(ValueError, match=r"names '\.\./train\.npy', which is no file beside it"):
