@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 from scipy.stats import binom
 
-from neural.statistics import block_length, reward_spread
+from neural.runs import taken_over
+from neural.statistics import block_length, mean_estimate, reward_spread
 from tests.budget import FALSE_ALARM
 
 NAMES = ("raw", "EMA 0.01")
@@ -192,3 +193,25 @@ def test_unknown_names_are_answered_with_the_known_ones() -> None:
         found["spaced"]["EMA 0.5"]
     with pytest.raises(KeyError, match="consecutive"):
         found["middle"]
+
+
+def test_a_mean_of_independent_values_has_students_interval() -> None:
+    found = mean_estimate(np.array([1.0, 2.0, 6.0]))
+    # t = 4.30265 with two degrees of freedom, standard error √(7/3).
+    assert (found.value, found.low) == (3.0, pytest.approx(3.0 - 4.30265 * np.sqrt(7 / 3), rel=1e-5))
+    assert found.high - found.value == pytest.approx(found.value - found.low)
+    with pytest.raises(ValueError, match=r"values must have shape \(n ≥ 2,\), got \(1,\)"):
+        mean_estimate(np.array([1.0]))
+    with pytest.raises(ValueError, match=r"level must be in \(0, 1\), got 1\.0"):
+        mean_estimate(np.array([1.0, 2.0]), 1.0)
+
+
+def test_measurements_of_another_shape_are_not_taken_over() -> None:
+    mine = {"loss": np.zeros(3), "return": np.zeros(2)}
+    with pytest.raises(ValueError, match=r"the checkpoint lacks \['loss', 'return'\]"):
+        taken_over(mine, {"loss": np.zeros(4)})
+    stored = {"loss": np.arange(3.0), "return": np.ones(2), "more": np.zeros(1)}
+    found = taken_over(mine, stored)
+    stored["loss"][:] = 9.0
+    assert list(found) == ["loss", "return"]
+    assert found["loss"].tolist() == [0.0, 1.0, 2.0]
