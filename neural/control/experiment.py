@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +124,7 @@ class _Cloning:
         stored = load_arrays(self.checkpoint)
         self.records.restore(stored)
         for i, one in enumerate(self.runs):
-            prefix = _prefix(i)
-            one.restore({k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)})
+            one.restore(state_of(stored, i))
         self._renew()
 
     def finish(self) -> None:
@@ -277,6 +276,12 @@ def _loss_floor(
 def _prefix(i: int) -> str:
     """Of the names of run i in a checkpoint."""
     return f"run{i}." if i else ""
+
+
+def state_of(stored: Mapping[str, np.ndarray], i: int) -> dict[str, np.ndarray]:
+    """Of a checkpoint's arrays those of run i, by the names that `CloningRun.restore` knows."""
+    prefix = _prefix(i)
+    return {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
 
 
 def cloning_runs(experiment: CloningExperiment, train: Demonstrations) -> list[CloningRun]:

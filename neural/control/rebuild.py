@@ -18,7 +18,7 @@ from gvatheory.schedules import Schedule
 from neural.averages import default_bank, rate_table
 from neural.control.cloning import CloningRun
 from neural.control.design import CloningExperiment
-from neural.control.experiment import demonstrations
+from neural.control.experiment import demonstrations, side_by_side, state_of
 from neural.control.experts import load_expert
 from neural.control.learner import Learner
 from neural.control.policies import MLPPolicy
@@ -66,7 +66,7 @@ class FinishedRun:
         return policy
 
 
-def rebuild(directory: Path | str, *, beyond: int = 0) -> FinishedRun:
+def rebuild(directory: Path | str, *, beyond: int = 0, seed: int | None = None) -> FinishedRun:
     """The run that left config.json and checkpoint.npz in `directory`, at its last update.
 
     Demonstrations are collected anew from their seeds. Going on past the end draws the batches that a longer run would
@@ -76,11 +76,13 @@ def rebuild(directory: Path | str, *, beyond: int = 0) -> FinishedRun:
     Args:
         directory: of the run.
         beyond: updates that can be made past the end, ≥ 0.
+        seed: of the learner, for a run of several seeds; None for a run of one.
 
     Raises:
         FileNotFoundError: if the run, its end or its expert is missing.
-        ValueError: if a file is damaged, the run did not reach its end, its expert is another one now, or it is one of
-            several seeds, of fresh demonstrations or of a transformer, which are not brought back.
+        ValueError: if a file is damaged, the run did not reach its end, its expert is another one now, `seed` is not
+            one of the run's, or it is one of seeds side by side, of fresh demonstrations or of a transformer, which
+            are not brought back.
     """
     validation.integer("beyond", beyond, 0)
     directory = Path(directory)
@@ -89,9 +91,12 @@ def rebuild(directory: Path | str, *, beyond: int = 0) -> FinishedRun:
             raise FileNotFoundError(f"no {name} in {directory}: it is not the directory of a cloning run")
     config = json.loads((directory / "config.json").read_text())
     experiment = experiment_of(config)
-    odd = {"seeds": experiment.seeds, "fresh": experiment.fresh, "architecture": experiment.learner.architecture}
-    if (experiment.seeds, experiment.fresh, experiment.learner.architecture) != ((), None, "mlp"):
-        raise ValueError(f"only a perceptron's run of one seed on fixed demonstrations can be rebuilt, got {odd}")
+    odd = {"fresh": experiment.fresh, "architecture": experiment.learner.architecture}
+    if (experiment.fresh, experiment.learner.architecture) != (None, "mlp"):
+        raise ValueError(f"only a perceptron's run on fixed demonstrations can be rebuilt, got {odd}")
+    if seed not in (experiment.seeds or (None,)):
+        allowed = f"one of {list(experiment.seeds)}" if experiment.seeds else "None for a run of one seed"
+        raise ValueError(f"seed must be {allowed}, got {seed}")
     stored = load_arrays(directory / "checkpoint.npz")
     if int(stored["t"]) != experiment.steps:
         raise ValueError(f"the run in {directory} stopped at update {stored['t']} of {experiment.steps}: let it finish")
@@ -100,9 +105,13 @@ def rebuild(directory: Path | str, *, beyond: int = 0) -> FinishedRun:
         raise ValueError(f"the expert of the run in {directory} is not the one that is there now")
     train, held_out = demonstrations(experiment, expert)
     learner, bank, steps = experiment.learner, experiment.bank, experiment.steps
+    if seed is not None:
+        if side_by_side(experiment, train):
+            raise ValueError(f"seeds trained side by side cannot be taken apart, got {list(experiment.seeds)}")
+        learner = dataclasses.replace(learner, seed=seed)
     rates = np.concatenate([rate_table(bank, steps), rate_table(bank, steps + beyond)[steps:]])
     cloning = CloningRun(learner, experiment.schedule, rates, train.observations, train.actions, train.step)
-    cloning.restore(stored)
+    cloning.restore(state_of(stored, 0 if seed is None else experiment.seeds.index(seed)))
     return FinishedRun(get_task(experiment.task), cloning, steps, tuple(bank), train, held_out)
 
 

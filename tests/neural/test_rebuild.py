@@ -16,6 +16,7 @@ from neural.control.learner import Learner
 from neural.control.neighbourhood import Directions, neighbours, run_centres
 from neural.control.rebuild import experiment_of, parse_schedule, rebuild
 from neural.control.rollout import evaluate
+from neural.control.tasks import get_task
 
 EXPERIMENT = CloningExperiment(
     task="Hopper-v4",
@@ -51,6 +52,28 @@ def test_the_end_is_that_of_the_run(finished) -> None:
     np.testing.assert_allclose(losses, dataset["loss"][-1], rtol=1e-4)
     with pytest.raises(ValueError, match="updates must be an integer from 0 to 0, got 1"):
         again.cloning.advance(1)
+
+
+def test_one_of_several_seeds_is_brought_back(finished, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("neural.control.experiment.SIDE_BY_SIDE", 0)
+    several = dataclasses.replace(EXPERIMENT, seeds=(3, EXPERIMENT.learner.seed))
+    dataset = run(several, tmp_path)
+    seeds = dataset["episode"].values.tolist()
+    for i, seed in enumerate(several.seeds):
+        policy = rebuild(tmp_path, seed=seed).policy("EMA 0.01")
+        returns = evaluate([policy], get_task("Hopper-v4"), seeds, max_steps=30).returns
+        np.testing.assert_array_equal(returns[0], dataset["return"][i, -1, 1])
+    alone, of_two = rebuild(finished[0], beyond=1).cloning, rebuild(tmp_path, beyond=1, seed=0).cloning
+    for one in (alone, of_two):
+        one.advance(1)  # the next batch is that of the same seed, too
+    np.testing.assert_array_equal(alone.policies([0])[0].weights[0], of_two.policies([0])[0].weights[0])
+    with pytest.raises(ValueError, match=r"seed must be one of \[3, 0\], got 1"):
+        rebuild(tmp_path, seed=1)
+    with pytest.raises(ValueError, match="seed must be None for a run of one seed, got 0"):
+        rebuild(finished[0], seed=0)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="side by side cannot be taken apart"):
+        rebuild(tmp_path, seed=3)
 
 
 def test_a_configuration_is_read_back(finished) -> None:
@@ -125,8 +148,8 @@ def test_what_is_no_finished_run_is_refused(finished, tmp_path) -> None:
         ({"bank": {**config["bank"], "EMA 0.01": "print(1)"}}, "must be written as in"),
         ({"bank": {"mine": "EMA(gamma=0.5, burn_in=0)"}}, "describes no cloning run"),
         ({"steps": None}, "steps must be an integer at least 1, got None"),
-        ({"seeds": [1, 2]}, "only a perceptron's run of one seed"),
-        ({"fresh": 7}, "only a perceptron's run of one seed"),
+        ({"seeds": [1, 2]}, r"seed must be one of \[1, 2\], got None"),
+        ({"fresh": 7}, "only a perceptron's run on fixed demonstrations"),
         ({"schedule": "Nothing()"}, "must be written as in"),
         ({"learner": {**config["learner"], "hidden": [9]}}, "of the checkpoint is"),
     ):
