@@ -22,6 +22,7 @@ import xarray as xr
 from gvatheory.sweep import PACKAGES, provenance
 from neural.control.campaign import Cell, divergence, finished
 from neural.control.catalogue_terms import Intervention
+from neural.control.design import CloningExperiment
 from neural.control.experiment import EVALUATION_SEED
 from neural.control.experts import load_expert
 from neural.control.rollout import evaluate
@@ -180,6 +181,15 @@ def _expert_return(task: str, cells: Sequence[Cell]) -> float:
     experiment = next((cell.experiment for cell in cells if cell.task == task), None)
     if experiment is None:
         return math.nan
-    expert, _ = load_expert(task, experiment.expert)
+    return float(expert_returns(experiment).mean())
+
+
+def expert_returns(experiment: CloningExperiment) -> np.ndarray:
+    """(rollouts,) the expert's returns from the initial conditions of an experiment's rollouts.
+
+    Raises:
+        FileNotFoundError: if the task has no expert.
+    """
+    expert, _ = load_expert(experiment.task, experiment.expert)
     starts = [EVALUATION_SEED + i for i in range(experiment.rollouts)]
-    return float(evaluate([expert], get_task(task), starts, max_steps=experiment.rollout_steps).returns.mean())
+    return evaluate([expert], get_task(experiment.task), starts, max_steps=experiment.rollout_steps).returns[0]

@@ -109,7 +109,12 @@ class Arm:
     @property
     def slug(self) -> str:
         """The name as that of a file."""
-        return re.sub(r"[^a-z0-9.]+", "-", self.name.lower()).strip("-")
+        return slug(self.name)
+
+
+def slug(name: str) -> str:
+    """An arm's name as that of a file."""
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")
 
 
 def bank(steps: int) -> Bank:

@@ -1,4 +1,4 @@
-"""Carry out the runs of the predictions: every arm in a directory of its own, resumable, on one machine or a cluster."""
+"""Carry out the runs of the predictions: every arm in a directory of its own, resumable, on one or many machines."""
 
 from __future__ import annotations
 

@@ -1,0 +1,83 @@
+"""What the predictions are judged by: small datasets of the runs, one per arm, and of what was measured after them.
+
+They ship with the project, so that verdicts and figures are had without a run; `collect` makes them from runs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from neural.control.campaign_dataset import expert_returns
+from neural.predictions.arms import Arm, slug
+from neural.runs import load_dataset, save_dataset
+
+SHIPPED = Path(__file__).parent / "assets"
+"""Holds a directory per set of seeds."""
+
+_SMALL = {"length": "int16", "fallen": "int8"}
+
+
+class Evidence:
+    """The datasets of one set of seeds, read when asked for.
+
+    Attributes:
+        directory: where they are.
+    """
+
+    def __init__(self, directory: Path | str) -> None:
+        """Raises FileNotFoundError if there is no such directory."""
+        self.directory = Path(directory)
+        if not self.directory.is_dir():
+            raise FileNotFoundError(f"no evidence at {self.directory}")
+        self._read = functools.cache(lambda name: load_dataset(self.directory / f"{name}.nc"))
+
+    def has(self, name: str) -> bool:
+        """Whether there is a dataset of that name."""
+        return (self.directory / f"{slug(name)}.nc").is_file()
+
+    def __getitem__(self, name: str) -> xr.Dataset:
+        """A dataset by its name: that of an arm, or with a dash and what was measured after it.
+
+        Raises:
+            FileNotFoundError: if there is none.
+        """
+        return self._read(slug(name))
+
+
+def compact(run: xr.Dataset) -> xr.Dataset:
+    """A run's dataset with floats in single precision and integers no larger than they need to be."""
+    out = run.copy()
+    for name in run.data_vars:
+        kind = _SMALL.get(str(name))
+        if kind is None and run[name].dtype == np.float64 and run[name].ndim:
+            kind = "float32"
+        if kind is not None:
+            out[name] = run[name].astype(kind).assign_attrs(run[name].attrs)
+    return out
+
+
+def collect(arms: Sequence[Arm], runs: Path | str, out: Path | str) -> list[str]:
+    """Make evidence of the finished runs in a campaign's directory; names of those that are missing.
+
+    What was measured after a run (`NAME.nc` beside `run.nc`) becomes SLUG-NAME.
+    """
+    runs, out = Path(runs), Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    missing = []
+    for arm in arms:
+        directory = runs / arm.slug / "run"
+        if not (directory / "run.nc").is_file():
+            missing.append(arm.name)
+            continue
+        for file in sorted(directory.glob("*.nc")):
+            name, dataset = f"{arm.slug}-{file.stem}", compact(load_dataset(file))
+            if file.name == "run.nc":
+                name, expert = arm.slug, expert_returns(arm.experiment)
+                dataset["expert_return"] = "episode", expert, {"units": "reward", "long_name": "the expert's"}
+            save_dataset(out / f"{name}.nc", dataset)
+    return missing

@@ -1,0 +1,81 @@
+"""The noise-weighted spectra measured after the runs, and what the linear theory makes of them, seed by seed.
+
+A variance is taken where it can be felt: weighted by the curvature of the cloning loss, which is, up to residuals, the
+variance of the actions on the expert's states. Directions in which the loss is flat carry most of the variance of the
+parameters and change no action.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import xarray as xr
+
+from neural.control.curvature import NoiseSpectrum
+from neural.control.design import CloningExperiment
+from neural.control.rebuild import experiment_of
+from neural.predictions.evidence import Evidence
+from neural.predictions.linear_theory import raw_window_share, seed_factor, window_factor
+
+_SCALARS = ("smallest", "momentum", "step_factor", "nesterov", "gradient_square", "gradient_curvature")
+
+
+def to_dataset(spectrum: NoiseSpectrum) -> xr.Dataset:
+    """A spectrum as a dataset: dims vector, node."""
+    cells = ("vector", "node")
+    scalars = {name: ((), float(getattr(spectrum, name))) for name in _SCALARS}
+    return xr.Dataset({"nodes": (cells, spectrum.nodes), "weights": (cells, spectrum.weights), **scalars})
+
+
+def from_dataset(dataset: xr.Dataset) -> NoiseSpectrum:
+    """The inverse of `to_dataset`."""
+    arrays = {n: dataset[n].transpose("vector", "node").values.astype(np.float64) for n in ("nodes", "weights")}
+    scalars = {name: float(dataset[name]) for name in _SCALARS}
+    return NoiseSpectrum(**arrays, **{**scalars, "nesterov": bool(scalars["nesterov"])})
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Spectra:
+    """Of one arm: its experiment and a spectrum per seed."""
+
+    experiment: CloningExperiment
+    by_seed: tuple[NoiseSpectrum, ...]
+
+
+def spectra(evidence: Evidence, arm: str) -> Spectra:
+    """Those measured after an arm's runs.
+
+    Raises:
+        FileNotFoundError: if there are none.
+    """
+    data = evidence[f"{arm} spectrum"]
+    experiment = experiment_of(json.loads(evidence[arm].attrs["config"]))
+    return Spectra(experiment, tuple(from_dataset(data.isel(seed=i)) for i in range(data.sizes["seed"])))
+
+
+def window_factors(evidence: Evidence, arm: str, names: tuple[str, ...]) -> np.ndarray:
+    """(averages, seeds) predicted variance of averages within the consecutive window over that of raw."""
+    of = spectra(evidence, arm)
+    e = of.experiment
+    return np.array(
+        [
+            [window_factor(s, e.schedule, e.bank[name], e.steps, e.consecutive, 1).loss for s in of.by_seed]
+            for name in names
+        ]
+    )
+
+
+def seed_factors(evidence: Evidence, arm: str, names: tuple[str, ...]) -> np.ndarray:
+    """(averages, seeds) predicted variance of averages across seeds over that of raw."""
+    of = spectra(evidence, arm)
+    e = of.experiment
+    return np.array([[seed_factor(s, e.schedule, e.bank[name], e.steps).loss for s in of.by_seed] for name in names])
+
+
+def roughness(evidence: Evidence, arm: str) -> np.ndarray:
+    """(seeds,) 1 − r_1 of raw, r_1 the correlation of successive iterates: half the variance of their difference."""
+    of = spectra(evidence, arm)
+    e = of.experiment
+    return np.array([raw_window_share(s, e.schedule, e.steps, 2) for s in of.by_seed])
