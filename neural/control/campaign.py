@@ -168,14 +168,9 @@ def run_campaign(
     pending = [cell for cell in cells if finished(cell, out) is None]
     done = len(cells) - len(pending)
     report("cells", done, len(cells))
-    with _backend(engine) as streams:
-        # One cell at a time goes to a worker: the next one may take a hundred times as long.
-        how: dict[str, Any] = {"batch_size": 1, "return_as": "generator_unordered" if streams else "list"}
-        parallel = joblib.Parallel(**how)
-        calls = (joblib.delayed(_carry_out)(cell.experiment, out / cell.directory) for cell in pending)
-        for _ in parallel(calls):
-            done += 1
-            report("cells", done, len(cells))
+    for _ in in_parallel([(_carry_out, (cell.experiment, out / cell.directory)) for cell in pending], engine):
+        done += 1
+        report("cells", done, len(cells))
     lost = [cell.directory for cell in pending if finished(cell, out) is None]
     if lost:
         raise RuntimeError(f"workers left no results of {lost[:3]}: is {out} the same directory on every machine?")
@@ -188,6 +183,18 @@ def _carry_out(experiment: CloningExperiment, directory: Path) -> None:
     except FloatingPointError as e:
         with atomic(directory / _DIVERGED) as part:
             part.write_text(json.dumps({"error": str(e)}))
+
+
+def in_parallel(calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], engine: Engine) -> Iterator[Any]:
+    """What functions of arguments return, as they finish; with ray, which hands everything over at the end, only then.
+
+    Raises:
+        ValueError: if the engine's package is not installed.
+    """
+    with _backend(engine) as streams:
+        # One call at a time goes to a worker: the next one may take a hundred times as long.
+        how: dict[str, Any] = {"batch_size": 1, "return_as": "generator_unordered" if streams else "list"}
+        yield from joblib.Parallel(**how)(joblib.delayed(function)(*arguments) for function, arguments in calls)
 
 
 @contextlib.contextmanager

@@ -100,11 +100,13 @@ class Arm:
         name: unique.
         predictions: ids of those that read it.
         experiment: what is run.
+        after: what is measured of its runs when they are finished, by the names of `after.MEASURES`.
     """
 
     name: str
     predictions: tuple[str, ...]
     experiment: CloningExperiment
+    after: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -195,12 +197,13 @@ def arms(size: Size, seeds: tuple[int, ...]) -> list[Arm]:
             f"{first} base",
             ("N2", "N3", "N4", "N5", "N6", "N7", "N8", "N10"),
             dataclasses.replace(own, loss_every=size.every, **wide),
+            ("spectrum", "orders", "horizons"),
         )
     ]
     for task in others:
         few = dict(zip(("consecutive", "spaced", "rollouts"), size.few, strict=True)) if task in SLOW else {}
         experiment = dataclasses.replace(base(size, task, seeds), evaluate=ROLLED_OUT_FEW, **few)
-        found.append(Arm(f"{task} base", ("N2", "N3", "N4", "N5", "N8", "N10"), experiment))
+        found.append(Arm(f"{task} base", ("N3",), experiment, ("spectrum", "horizons")))
     for name, served in (
         *((name, ("N6", "N7")) for name in DECAYS),
         *((name, ("N1", "N7")) for name in BATCHES),
@@ -209,11 +212,12 @@ def arms(size: Size, seeds: tuple[int, ...]) -> list[Arm]:
     ):
         arm = Arm(f"{first} {name}", served, _intervened(name, own))
         if name == STEPS[0]:  # another step size at which averages are compared
-            arm = dataclasses.replace(arm, experiment=dataclasses.replace(arm.experiment, evaluate=ROLLED_OUT_FEW))
+            few = dataclasses.replace(arm.experiment, evaluate=ROLLED_OUT_FEW)
+            arm = dataclasses.replace(arm, experiment=few, after=("spectrum",))
         found.append(arm)
     for step_size, batch in (*((s, 1.0) for s in SGD_STEPS), *SGD_BATCHES):
-        experiment = _sgd(own, step_size, batch)
+        experiment, after = _sgd(own, step_size, batch), ()
         if (step_size, batch) == (SGD_STEPS[-1], 1.0):  # the regime of plain SGD in which returns swing, too
-            experiment = dataclasses.replace(experiment, **wide)
-        found.append(Arm(f"{first} {sgd_name(step_size, batch)}", ("N1",), experiment))
+            experiment, after = dataclasses.replace(experiment, **wide), ("spectrum",)
+        found.append(Arm(f"{first} {sgd_name(step_size, batch)}", ("N1",), experiment, after))
     return found
