@@ -22,6 +22,7 @@ try:
     from paper_figs.expert_commands import Expert
     from paper_figs.figure_command import Figure
     from paper_figs.language_commands import Lm
+    from paper_figs.prediction_commands import Predictions
 except ImportError as e:  # pragma: no cover
     raise SystemExit(f"gva needs the cli extra ({e.name} is missing): pip install 'gvatheory[cli]'") from e
 
@@ -185,6 +186,7 @@ Command = (
     | Annotated[Clone, tyro.conf.subcommand("clone")]
     | Annotated[Catalogue, tyro.conf.subcommand("catalogue")]
     | Annotated[Lm, tyro.conf.subcommand("lm")]
+    | Annotated[Predictions, tyro.conf.subcommand("predictions")]
     | Annotated[Lyapunov, tyro.conf.subcommand("lyapunov")]
     | Annotated[Divergence, tyro.conf.subcommand("divergence")]
     | Annotated[Landscape, tyro.conf.subcommand("landscape")]

@@ -34,9 +34,7 @@ def spectrum(directory: Path, seed: int, task: str) -> xr.Dataset:
 def horizons(directory: Path, seed: int, task: str) -> xr.Dataset:
     """Of the raw iterate and the default average; fewer where the physics is slow."""
     few = {"iterates": 8, "episodes": 4, "lyapunov_episodes": 3} if task in SLOW else {"iterates": 12, "episodes": 6}
-    data = horizon_data(directory, averages=(RAW, DEFAULT), seed=seed, threads=1, **few)
-    # Quantiles are shipped, single distances not: those of few steps are read.
-    return data
+    return horizon_data(directory, averages=(RAW, DEFAULT), seed=seed, threads=1, **few)
 
 
 def orders(directory: Path, seed: int, task: str) -> xr.Dataset:

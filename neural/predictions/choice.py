@@ -10,7 +10,6 @@ of the best does not count as regret.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -102,8 +101,8 @@ def interquartile_mean(
 ) -> Estimate:
     """Mean of the middle half of all values, with a percentile interval of the bootstrap stratified by group.
 
-    Seeds are drawn with replacement within each group (Agarwal et al. 2021). With five seeds a group the interval covers
-    less than it says (simulated: see the tests), so that no verdict rests on it.
+    Seeds are drawn with replacement within each group (Agarwal et al. 2021). With five seeds a group the interval
+    covers less than it says (simulated: see the tests), so that no verdict rests on it.
 
     Args:
         values: group → (seeds,) values.
@@ -124,4 +123,6 @@ def interquartile_mean(
     tail = 0.5 * (1.0 - level)
     low, high = np.quantile(replicates, [tail, 1.0 - tail])
     middle = float(trim_mean(np.concatenate(list(values.values())), 0.25))
-    return Estimate(middle, float(low), float(high)) if math.isfinite(middle) else Estimate(math.nan, math.nan, math.nan)
+    return (
+        Estimate(middle, float(low), float(high)) if math.isfinite(middle) else Estimate(math.nan, math.nan, math.nan)
+    )

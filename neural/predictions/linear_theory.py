@@ -156,6 +156,17 @@ def window_factor(
     return _factors(spectrum, own, raw)
 
 
+def raw_window_share(spectrum: NoiseSpectrum, schedule: Schedule, steps: int, count: int) -> float:
+    """Share of the iterates' variance across seeds that a window of `count` consecutive ones shows, by curvature.
+
+    For a window of two it is 1 − r, r their correlation. Arguments and errors as in `window_factor`.
+    """
+    validation.integer("count", count, 2, steps + 1)
+    curvature = _curvature(spectrum)
+    shown = _window(spectrum, schedule, LastIterate(), steps, count, 1)
+    return float(np.sum(curvature * shown) / np.sum(curvature * _variances(spectrum, schedule, LastIterate(), steps)))
+
+
 def choose_average(
     spectrum: NoiseSpectrum,
     schedule: Schedule,

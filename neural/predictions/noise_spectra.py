@@ -19,19 +19,24 @@ from neural.control.rebuild import experiment_of
 from neural.predictions.evidence import Evidence
 from neural.predictions.linear_theory import raw_window_share, seed_factor, window_factor
 
-_SCALARS = ("smallest", "momentum", "step_factor", "nesterov", "gradient_square", "gradient_curvature")
+_SCALARS = ("smallest", "momentum", "step_factor", "nesterov")
+_ARRAYS = {
+    "nodes": ("vector", "node"),
+    "weights": ("vector", "node"),
+    "gradient_nodes": ("gradient_node",),
+    "gradient_weights": ("gradient_node",),
+}
 
 
 def to_dataset(spectrum: NoiseSpectrum) -> xr.Dataset:
-    """A spectrum as a dataset: dims vector, node."""
-    cells = ("vector", "node")
-    scalars = {name: ((), float(getattr(spectrum, name))) for name in _SCALARS}
-    return xr.Dataset({"nodes": (cells, spectrum.nodes), "weights": (cells, spectrum.weights), **scalars})
+    """A spectrum as a dataset of the same names."""
+    arrays = {name: (dims, getattr(spectrum, name)) for name, dims in _ARRAYS.items()}
+    return xr.Dataset(arrays | {name: ((), float(getattr(spectrum, name))) for name in _SCALARS})
 
 
 def from_dataset(dataset: xr.Dataset) -> NoiseSpectrum:
     """The inverse of `to_dataset`."""
-    arrays = {n: dataset[n].transpose("vector", "node").values.astype(np.float64) for n in ("nodes", "weights")}
+    arrays = {name: dataset[name].transpose(*dims).values.astype(np.float64) for name, dims in _ARRAYS.items()}
     scalars = {name: float(dataset[name]) for name in _SCALARS}
     return NoiseSpectrum(**arrays, **{**scalars, "nesterov": bool(scalars["nesterov"])})
 

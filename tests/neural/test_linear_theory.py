@@ -22,6 +22,7 @@ from neural.predictions.linear_theory import (
     mean_age,
     predicted_lag_loss,
     predicted_loss,
+    raw_window_share,
     seed_factor,
     window_factor,
 )
@@ -120,6 +121,8 @@ def test_of_one_direction_they_are_the_closed_forms(name) -> None:
         seen = [closed_forms.window_factor(8, eta, curvature, rate, 3) for rate in (gamma, 1.0)]
         expected = left * seen[0] / seen[1]
         assert window_factor(own, schedule, average, steps, 8, 3) == pytest.approx((expected,) * 2, rel=1e-7)
+        shown = closed_forms.window_factor(8, eta, curvature, 1.0)
+        assert raw_window_share(own, schedule, steps, 8) == pytest.approx(float(shown), rel=1e-7)
     assert window_factor(own, schedule, gva.LastIterate(), steps, 8, 3) == pytest.approx((1.0, 1.0))
 
 
