@@ -24,6 +24,7 @@ from gvatheory.separation import return_growth_law
 from neural import jackknife
 from neural.control.divergence import add_exponents, divergence_dataset
 from neural.control.experiment import EVALUATION_SEED
+from neural.control.landscape import displaced, path_direction
 from neural.control.neighbourhood import neighbours
 from neural.control.policies import MLPPolicy
 from neural.control.rebuild import FinishedRun, rebuild
@@ -35,6 +36,7 @@ SMALL = 0.1
 """Of its ceiling: below that a spread counts as small, so that the first order may hold."""
 
 _UNDEFINED = Estimate(math.nan, math.nan, math.nan)
+_SKIPPED = 10  # steps in which the direction of a change matters more than the exponent, as in `separation_rate`
 _SEGMENT = 10  # environment steps between renormalisations of an exponent
 
 Progress = Callable[[str, int, int], None]
@@ -50,6 +52,7 @@ def horizon_data(
     horizons: Sequence[int] = HORIZONS,
     lyapunov_episodes: int = 6,
     fraction: float = 1e-6,
+    return_fraction: float = 1e-4,
     level: float = 0.95,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -68,6 +71,8 @@ def horizon_data(
         horizons: ascending, at least two of them, each ≥ 1.
         lyapunov_episodes: how many of the initial conditions are used for the exponents, from 2 to `episodes`.
         fraction: of an update, in (0, 1).
+        return_fraction: of an update by which the last iterate is moved to see its return change to first order, in
+            (0, 1); larger than the other, for rollouts round actions to float32.
         level: of all intervals, in (0, 1).
         threads: of the rollouts.
         progress: called with (stage, done, total).
@@ -75,14 +80,16 @@ def horizon_data(
     Returns:
         return (iterate, average, episode, horizon); length and fallen (iterate, average, episode) of the longest;
         spread and mean_spread (average, horizon): std over iterates (ddof 1) from the same start, root mean square over
-        starts, and of the mean over starts; and over `pair` all that `divergence_dataset` and `add_exponents` give.
+        starts, and of the mean over starts; near_change (episode, horizon), return of the moved last iterate less its
+        own; and over `pair` all that `divergence_dataset` and `add_exponents` give.
 
     Raises:
         FileNotFoundError, ValueError: as `rebuild`, or naming the argument that is out of range.
     """
     _check(averages, iterates, episodes, horizons, lyapunov_episodes)
     validation.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
-    validation.real("fraction", fraction, 0.0, 1.0, open_low=True, open_high=True)
+    for name, value in (("fraction", fraction), ("return_fraction", return_fraction)):
+        validation.real(name, value, 0.0, 1.0, open_low=True, open_high=True)
     run = rebuild(directory, beyond=iterates)
     seeds = range(EVALUATION_SEED, EVALUATION_SEED + episodes)
     pairs = neighbours(run, [name for name in averages if name != "raw"], 1, fraction)
@@ -90,8 +97,10 @@ def horizon_data(
     for _ in range(iterates - 1):
         run.cloning.advance(1)
         policies += [run.policy(name) for name in averages]
+    exact = pairs["raw"][0].astype(np.float64)
+    near = displaced(exact, [path_direction(*pairs["raw"])], [return_fraction])
     first = run.steps + 1
-    found = _returns(run, policies, averages, seeds, horizons, threads, progress)
+    found = _returns(run, [exact, near, *policies], averages, seeds, horizons, threads, progress)
     found = found.assign_coords(iterate=("iterate", np.arange(first, first + iterates), {"units": "updates"}))
     parting = _parting(run, pairs, seeds, horizons[-1], lyapunov_episodes, level, progress)
     return found.merge(parting, combine_attrs="drop").assign_attrs(task=run.task.id, level=level, steps=run.steps)
@@ -121,27 +130,31 @@ def _returns(
     threads: int | None,
     progress: Progress | None,
 ) -> xr.Dataset:
-    """Returns of policies, iterate by iterate and of each the averages in turn, with their spreads."""
+    """Returns of policies, iterate by iterate and of each the averages in turn, with their spreads.
+
+    The first two policies are the last iterate and itself, moved.
+    """
     tell = None if progress is None else lambda done, total: progress("rollouts", done, total)
     options = {"max_steps": horizons[-1], "threads": threads, "progress": tell, "rewards_at": horizons}
     results = evaluate(policies, run.task, seeds, **options)
     assert results.partial is not None
     cells = ("iterate", "average", "episode")
     shape = (-1, len(averages), len(seeds))
-    returns = results.partial.reshape(*shape, len(horizons))
+    returns = results.partial[2:].reshape(*shape, len(horizons))
     reward = {"units": "reward"}
     same = np.sqrt(np.var(returns, axis=0, ddof=1).mean(axis=1))
     return xr.Dataset(
         {
             "return": ((*cells, "horizon"), returns, {**reward, "long_name": "undiscounted sum of rewards"}),
-            "length": (cells, results.lengths.reshape(shape), {"units": "environment steps"}),
-            "fallen": (cells, results.fallen.reshape(shape).astype(np.int8), {"units": "1"}),
+            "length": (cells, results.lengths[2:].reshape(shape), {"units": "environment steps"}),
+            "fallen": (cells, results.fallen[2:].reshape(shape).astype(np.int8), {"units": "1"}),
             "spread": (("average", "horizon"), same, {**reward, "long_name": "std over iterates from the same start"}),
             "mean_spread": (
                 ("average", "horizon"),
                 returns.mean(axis=2).std(axis=0, ddof=1),
                 {**reward, "long_name": "std over iterates of the mean over starts"},
             ),
+            "near_change": (("episode", "horizon"), results.partial[1] - results.partial[0], reward),
         },
         {
             "average": np.array(list(averages)),
@@ -224,7 +237,7 @@ def rate_ratio(dataset: xr.Dataset, pair: str) -> Estimate:
 
 @dataclasses.dataclass(frozen=True)
 class Amplification:
-    """ln of how many times the spread grows from one horizon to another, measured and by the linear model.
+    """ln of how many times a change of the return grows from one horizon to another, measured and by the linear model.
 
     Attributes:
         first, last: the horizons.
@@ -239,28 +252,46 @@ class Amplification:
 
 
 def amplification(dataset: xr.Dataset, average: str) -> Amplification | None:
-    """Growth of the spread while it is small: from the first horizon to the last up to which it is.
+    """Growth of the spread over iterates, from the first horizon of at least ten steps to the last where it is small.
 
-    Small is below a tenth of the largest spread of any horizon. Horizons below 2, before which no action has reached a
-    state, are left aside. None where fewer than two are left.
+    Small is below a tenth of the largest spread of any horizon, and while the states of neighbours one update apart are
+    below a tenth of their own ceiling. (Where falls dominate the ceiling, returns alone would not tell.) As for the
+    rates, the first ten steps are left out. None where fewer than two horizons are left.
 
     Args:
         dataset: made by `horizon_data`.
         average: its name, "raw" for the iterate.
     """
-    horizons = dataset["horizon"].values
     spread, left_out = _spreads(dataset, average)
-    small = np.logical_and.accumulate(spread < SMALL * spread.max()) & (horizons >= 2)
+    return _amplification(dataset, average, spread, left_out, int(dataset["rate_last"].sel(pair=average)))
+
+
+def near_amplification(dataset: xr.Dataset) -> Amplification | None:
+    """As `amplification`, of the last iterate's return when it is moved by a small fraction of an update.
+
+    The root mean square over starts of the change takes the place of the spread, and its own ceiling is the only one.
+    """
+    squares = dataset["near_change"].transpose("episode", "horizon").values ** 2
+    return _amplification(dataset, "raw", *_root_means(squares), int(dataset["horizon"].max()))
+
+
+def _amplification(
+    dataset: xr.Dataset, pair: str, size: np.ndarray, left_out: np.ndarray, until: int
+) -> Amplification | None:
+    """Of (H,) sizes and what they are without each start, at horizons up to `until`."""
+    horizons = dataset["horizon"].values
+    small = np.logical_and.accumulate(size < SMALL * size.max()) & (horizons >= _SKIPPED) & (horizons <= until)
     if np.count_nonzero(small) < 2:
         return None
     ends = np.flatnonzero(small)[[0, -1]]
     first, last = horizons[ends].tolist()
-    measured = _jackknifed(dataset, spread[ends], left_out[:, ends], lambda s: float(np.log(s[1] / s[0])))
-    loop = dataset.sel(pair=average)
+    measured = _jackknifed(dataset, size[ends], left_out[:, ends], lambda s: float(np.log(s[1] / s[0])))
+    loop = dataset.sel(pair=pair)
     bounds = [float(loop[f"exponent{end}"]) for end in ("", "_low", "_high")]
-    known = all(map(math.isfinite, bounds))
-    grown = [float(np.diff(return_growth_law(bound, [first, last]))[0]) for bound in bounds] if known else []
-    return Amplification(first, last, measured, Estimate(*grown) if known else _UNDEFINED)
+    if not all(map(math.isfinite, bounds)):
+        return Amplification(first, last, measured, _UNDEFINED)
+    grown = [float(np.diff(return_growth_law(bound, [first, last]))[0]) for bound in bounds]
+    return Amplification(first, last, measured, Estimate(*grown))
 
 
 def _spreads(dataset: xr.Dataset, average: str) -> tuple[np.ndarray, np.ndarray]:
@@ -268,9 +299,13 @@ def _spreads(dataset: xr.Dataset, average: str) -> tuple[np.ndarray, np.ndarray]
     if average not in dataset["average"].values:
         raise ValueError(f"average must be one of {dataset['average'].values.tolist()}, got {average!r}")
     returns = dataset["return"].sel(average=average).transpose("iterate", "episode", "horizon").values
-    variance = np.var(returns, axis=0, ddof=1)
-    rest = (variance.sum(axis=0) - variance) / (len(variance) - 1)
-    return np.sqrt(variance.mean(axis=0)), np.sqrt(np.maximum(rest, 0.0))
+    return _root_means(np.var(returns, axis=0, ddof=1))
+
+
+def _root_means(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Roots of the means over starts of (E, H) squares: (H,), and (E, H) without each of the starts."""
+    rest = (squares.sum(axis=0) - squares) / (len(squares) - 1)
+    return np.sqrt(squares.mean(axis=0)), np.sqrt(np.maximum(rest, 0.0))
 
 
 def _jackknifed(

@@ -27,13 +27,17 @@ from neural.control.rollout import evaluate
 from neural.control.tasks import Task
 from neural.statistics import Estimate, mean_estimate
 
-SCALES = tuple(2.0**k for k in range(-10, 2))
-"""Lengths s of the displacements, in units of the noise: 1 leads to the iterate itself."""
+SCALES = tuple(2.0**k for k in (*range(-20, 1, 2), 1))
+"""Lengths s of the displacements, in units of the noise: 1 leads to the iterate itself. Half of them are far smaller,
+for a loop that amplifies."""
 HORIZONS = (10, 20, 50, 100, 200)
 SMALL = 0.1
 """Of its ceiling, the largest at any scale: below that a change counts as of lowest order."""
 CLEAR = 10.0
 """Times what rounding does to it: above that a change counts as one of the parameters."""
+
+WIDTH = 64.0
+"""Largest over smallest of the scales that an order is taken from: it is that of the smallest changes."""
 
 _SIGNS = (1, -1)
 _LEAST = 3  # scales of a slope
@@ -196,8 +200,9 @@ class Order:
 def order(scales: Sequence[float] | np.ndarray, change: np.ndarray, *, rounding: float = 0.0) -> Order:
     """Power with which changes grow with the scale, while they are of lowest order.
 
-    Used are the scales at which the mean over directions is above ten times rounding, and below the first at which it
-    reaches a tenth of its ceiling, its largest value at any scale.
+    Used are the smallest scales, within a factor of 64, at which the mean over directions is above ten times rounding,
+    below the first at which it reaches a tenth of its ceiling, its largest value at any scale. (A chaotic loop has a
+    lower ceiling before that one, where trajectories have parted but nobody falls; hence the factor.)
 
     Args:
         scales: ascending, positive.
@@ -215,6 +220,7 @@ def order(scales: Sequence[float] | np.ndarray, change: np.ndarray, *, rounding:
     validation.real("rounding", rounding, 0.0, np.inf)
     mean = change.mean(axis=0)
     used = np.logical_and.accumulate(mean < SMALL * mean.max()) & (mean > CLEAR * rounding)
+    used &= s <= WIDTH * s[np.argmax(used)]
     if np.count_nonzero(used) < _LEAST or np.any(change[:, used] <= 0):
         return Order(Estimate(np.nan, np.nan, np.nan), np.nan, np.nan)
     x = np.log(s[used]) - np.log(s[used]).mean()

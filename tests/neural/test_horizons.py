@@ -16,7 +16,13 @@ from neural.control.landscape import displaced, path_direction
 from neural.control.lyapunov import lyapunov_spectrum
 from neural.control.rebuild import rebuild
 from neural.control.rollout import evaluate
-from neural.predictions.horizons import amplification, horizon_data, horizon_slope, rate_ratio
+from neural.predictions.horizons import (
+    amplification,
+    horizon_data,
+    horizon_slope,
+    near_amplification,
+    rate_ratio,
+)
 from tests.neural.test_rebuild import EXPERIMENT
 
 HORIZONS = [2, 5, 10, 20, 50, 100]
@@ -25,7 +31,7 @@ HORIZONS = [2, 5, 10, 20, 50, 100]
 def known(returns: np.ndarray, **loop: float) -> xr.Dataset:
     """A dataset of (iterate, episode, horizon) returns of raw iterates, and of its loop."""
     exponent = {"exponent": 0.1, "exponent_low": 0.08, "exponent_high": 0.12, "rate": 0.1}
-    exponent |= {"rate_low": 0.07, "rate_high": 0.13, **loop}
+    exponent |= {"rate_low": 0.07, "rate_high": 0.13, "rate_last": 100, **loop}
     return xr.Dataset(
         {
             "return": (("iterate", "average", "episode", "horizon"), returns[:, None]),
@@ -54,24 +60,45 @@ def test_a_power_of_the_horizon_is_found_with_the_jackknife_over_starts() -> Non
     assert np.isnan(horizon_slope(known(np.ones((4, 3, 6))), "raw", 2, 5).value)
 
 
-def test_the_model_s_growth_is_recognised_up_to_a_tenth_of_the_ceiling() -> None:
+def test_the_model_s_growth_is_recognised_while_it_is_small() -> None:
     growth = np.exp(gva.return_growth_law(0.1, HORIZONS))
-    found = amplification(known(noise() * np.minimum(growth, growth[4])), "raw")
+    found = amplification(known(noise() * np.minimum(growth, growth[5])), "raw")
     assert found is not None
-    assert (found.first, found.last) == (2, 20)  # from 50 on at the ceiling
+    assert (found.first, found.last) == (10, 50)
     assert found.measured.value == pytest.approx(found.predicted.value)
-    assert found.predicted.value == pytest.approx(np.log(growth[3] / growth[0]))
-    assert found.predicted.low == pytest.approx(np.diff(gva.return_growth_law(0.08, [2, 20]))[0])
+    assert found.predicted.value == pytest.approx(np.log(growth[4] / growth[2]))
+    assert found.predicted.low == pytest.approx(np.diff(gva.return_growth_law(0.08, [10, 50]))[0])
     assert found.predicted.low < found.predicted.value < found.predicted.high
+    capped = amplification(known(noise() * np.minimum(growth, growth[4])), "raw")
+    assert capped is not None
+    assert capped.last == 20  # from 50 on at the ceiling
+    early = amplification(known(noise() * growth, rate_last=20), "raw")
+    assert early is not None
+    assert early.last == 20  # the states are at theirs
     lost = amplification(known(noise() * growth, exponent=np.nan), "raw")
     assert lost is not None
     assert np.isnan(lost.predicted.value)
     assert np.isfinite(lost.measured.value)
     assert amplification(known(noise() * np.ones(6)), "raw") is None
     # A dip below a tenth after the ceiling has been met does not count.
-    dip = amplification(known(noise() * np.array([0.01, 0.05, 1.0, 0.05, 1.0, 1.0])), "raw")
+    dip = amplification(known(noise() * np.array([0.01, 0.01, 0.01, 0.05, 1.0, 0.05])), "raw")
     assert dip is not None
-    assert dip.last == 5
+    assert dip.last == 20
+
+
+def test_the_change_of_a_moved_iterate_is_taken_over_starts() -> None:
+    growth = np.exp(gva.return_growth_law(0.1, HORIZONS))
+    starts = np.array([[1.0], [-3.0], [2.0]])
+    dataset = known(np.zeros((2, 3, 6)), rate_last=2).assign(near_change=(("episode", "horizon"), starts * growth))
+    found = near_amplification(dataset)
+    assert found is not None
+    assert (found.first, found.last) == (10, 50)
+    assert found.measured.value == pytest.approx(found.predicted.value)
+    uneven = starts * growth ** np.array([[1.0], [0.8], [1.1]])
+    found = near_amplification(dataset.assign(near_change=(("episode", "horizon"), uneven)))
+    assert found is not None
+    assert found.measured.value == pytest.approx(0.5 * np.log(np.divide(*np.mean(uneven**2, axis=0)[[4, 2]])))
+    assert found.measured.low < found.measured.value < found.measured.high
 
 
 def test_the_ratio_of_rate_and_exponent_carries_both_intervals() -> None:
@@ -97,7 +124,7 @@ def measured(tmp_path_factory):
     directory = tmp_path_factory.mktemp("run")
     run(CHEETAH, directory)
     options = {"averages": ("raw", "EMA 0.01"), "iterates": 3, "episodes": 3, "lyapunov_episodes": 2}
-    return directory, horizon_data(directory, horizons=[3, 10, 40], fraction=1e-3, **options)
+    return directory, horizon_data(directory, horizons=[3, 10, 40], fraction=1e-3, return_fraction=0.01, **options)
 
 
 def test_returns_are_those_of_the_iterates_that_come_next(measured) -> None:
@@ -139,6 +166,9 @@ def test_neighbours_and_exponents_are_those_measured_alone(measured) -> None:
     exact = before["raw"].astype(np.float64)
     moved = displaced(exact, [path_direction(before["raw"], again.policy())], [1e-3])
     np.testing.assert_array_equal(near["distance"], divergence(exact, moved, again.task, seeds, steps=40))
+    moved = displaced(exact, [path_direction(before["raw"], again.policy())], [0.01])
+    returns = evaluate([exact, moved], again.task, seeds, max_steps=40).returns
+    np.testing.assert_array_equal(found["near_change"].sel(horizon=40), returns[1] - returns[0])
     assert float(near["exponent"]) == float(found["exponent"].sel(pair="raw"))
 
 
@@ -154,6 +184,7 @@ def test_neighbours_and_exponents_are_those_measured_alone(measured) -> None:
         ({"horizons": [0, 10]}, r"horizons\[0\] must be an integer at least 1, got 0"),
         ({"level": 1.0}, r"level must be a number in \(0, 1\), got 1.0"),
         ({"fraction": 0.0}, r"fraction must be a number in \(0, 1\), got 0.0"),
+        ({"return_fraction": 1.0}, r"return_fraction must be a number in \(0, 1\), got 1.0"),
     ],
 )
 def test_bad_arguments_are_named_before_the_run_is_brought_back(change, message) -> None:
