@@ -54,6 +54,7 @@ def horizon_data(
     fraction: float = 1e-6,
     return_fraction: float = 1e-4,
     level: float = 0.95,
+    seed: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
@@ -74,6 +75,7 @@ def horizon_data(
         return_fraction: of an update by which the last iterate is moved to see its return change to first order, in
             (0, 1); larger than the other, for rollouts round actions to float32.
         level: of all intervals, in (0, 1).
+        seed: of the learner, for a run of several seeds; None for a run of one.
         threads: of the rollouts.
         progress: called with (stage, done, total).
 
@@ -90,7 +92,7 @@ def horizon_data(
     validation.real("level", level, 0.0, 1.0, open_low=True, open_high=True)
     for name, value in (("fraction", fraction), ("return_fraction", return_fraction)):
         validation.real(name, value, 0.0, 1.0, open_low=True, open_high=True)
-    run = rebuild(directory, beyond=iterates)
+    run = rebuild(directory, beyond=iterates, seed=seed)
     seeds = range(EVALUATION_SEED, EVALUATION_SEED + episodes)
     pairs = neighbours(run, [name for name in averages if name != "raw"], 1, fraction)
     policies = [pairs[name][1] for name in averages]

@@ -53,6 +53,7 @@ def orders_data(
     episodes: int = 8,
     horizons: Sequence[int] = HORIZONS,
     pairs: int = 1000,
+    seed: int | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
@@ -67,6 +68,7 @@ def orders_data(
         episodes: initial conditions, ≥ 1, those of the run's own rollouts from the first on.
         horizons: as in `displacement_changes`.
         pairs: held-out pairs of the loss, ≥ 1, evenly spaced over what there is; all if there are fewer.
+        seed: of the learner, for a run of several seeds; None for a run of one.
         threads, progress: as in `rollout.evaluate`.
 
     Raises:
@@ -78,7 +80,7 @@ def orders_data(
     if centre == "raw":
         raise ValueError("centre must be an average, got 'raw': from itself the iterate has no noise")
     _check(scales, horizons)
-    run = rebuild(directory, beyond=(directions - 1) * spacing)
+    run = rebuild(directory, beyond=(directions - 1) * spacing, seed=seed)
     middle, noise = run.policy(centre), [run.policy()]
     for _ in range(directions - 1):
         run.cloning.advance(spacing)

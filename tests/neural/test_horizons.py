@@ -148,6 +148,11 @@ def test_returns_are_those_of_the_iterates_that_come_next(measured) -> None:
     assert not found["fallen"].any()
 
 
+def test_the_seed_of_the_learner_is_that_of_the_run(measured) -> None:
+    with pytest.raises(ValueError, match="seed must be None for a run of one seed, got 3"):
+        horizon_data(measured[0], seed=3)
+
+
 def test_neighbours_and_exponents_are_those_measured_alone(measured) -> None:
     directory, found = measured
     again, seeds = rebuild(directory, beyond=1), list(range(EVALUATION_SEED, EVALUATION_SEED + 3))

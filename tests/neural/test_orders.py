@@ -77,6 +77,8 @@ def test_changes_of_a_run_are_those_of_single_rollouts(tmp_path) -> None:
     run(EXPERIMENT, tmp_path)
     options = {"centre": "EMA 0.01", "spacing": 3, "directions": 2, "episodes": 2, "pairs": 40}
     found = orders_data(tmp_path, scales=[0.25, 1.0], horizons=[4, 15], **options)
+    with pytest.raises(ValueError, match="seed must be None for a run of one seed, got 3"):
+        orders_data(tmp_path, seed=3, **options)
     again = rebuild(tmp_path, beyond=3)
     middle, ends = again.policy("EMA 0.01").astype(np.float64), [again.policy()]
     again.cloning.advance(3)
