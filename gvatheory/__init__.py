@@ -66,6 +66,7 @@ from gvatheory.schedules import (
     Schedule,
     WarmupStableDecay,
 )
+from gvatheory.separation import growth_law, parting_time, return_growth_law
 from gvatheory.simulate import simulate, simulate_grid
 from gvatheory.smooth_rewards import SaturatingReward, SmoothCliff
 from gvatheory.stability import (
@@ -156,6 +157,7 @@ __all__ = [
     "fall_fraction",
     "gap_bound",
     "grid_optimum",
+    "growth_law",
     "hinf_norm_sweep",
     "horizon_exponent",
     "kreiss_lower_bound",
@@ -166,6 +168,7 @@ __all__ = [
     "lyapunov_exponent_of",
     "offset_reward_spread",
     "optimum",
+    "parting_time",
     "perturbed_power_bound",
     "plots",
     "power_bound",
@@ -175,6 +178,7 @@ __all__ = [
     "real_stability_radius",
     "recommend_average",
     "reconstruct",
+    "return_growth_law",
     "reward_along",
     "reward_gradient",
     "reward_hessian",

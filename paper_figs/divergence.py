@@ -5,6 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+import gvatheory as gva
 from paper_figs import style
 
 INNER, OUTER = (0.25, 0.75), (0.1, 0.9)
@@ -68,7 +69,7 @@ def _distances(axes: Axes, one: xr.Dataset, colour: str) -> None:
     if np.isfinite(one["exponent"]) and len(middle):
         ceiling = middle.max()
         for name, look in (("exponent", "--"), ("exponent_low", ":"), ("exponent_high", ":")):
-            curve = middle[0] * _series(float(one[name]), steps)
+            curve = middle[0] * np.exp(gva.growth_law(float(one[name]), steps))
             shown = curve <= 2 * ceiling
             axes.plot(
                 steps[shown],
@@ -78,11 +79,3 @@ def _distances(axes: Axes, one: xr.Dataset, colour: str) -> None:
                 lw=1.1,
                 label="from the exponent" if look == "--" else None,
             )
-
-
-def _series(exponent: float, steps: np.ndarray) -> np.ndarray:
-    """(e^{Λh} − 1)/(e^Λ − 1), which is h at Λ = 0."""
-    if abs(exponent) < 1e-12:
-        return steps.astype(float)
-    with np.errstate(over="ignore"):
-        return np.expm1(exponent * steps) / np.expm1(exponent)

@@ -158,33 +158,35 @@ def add_exponents(
     task: Task,
     *,
     steps: int = 1000,
+    episodes: int = 8,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> xr.Dataset:
-    """The dataset with exponent, exponent_low and exponent_high: the largest of each pair's first policy.
+    """The dataset with exponent, exponent_error, exponent_low and exponent_high: the largest of each first policy.
 
-    From the dataset's first eight episodes; NaN for a policy that ends all of them too early for one.
+    From the dataset's first episodes; NaN for a policy that ends all of them too early for one.
 
     Args:
         dataset: made by `divergence_dataset`.
         policies: by the names of its pairs.
         task: the dataset's.
         steps: environment steps per episode that count.
+        episodes: how many of the dataset's, ≥ 1; all if it has fewer.
         progress: called with (stage, steps done, steps in all).
     """
+    validation.integer("episodes", episodes, 1)
+    seeds = dataset["episode"].values[:episodes].tolist()
     level, rows = dataset.attrs["level"], []
     for name in dataset["pair"].values:
         tell = None if progress is None else lambda done, total, n=name: progress(f"{n}, exponent", done, total)
         try:
-            spectrum = lyapunov_spectrum(
-                policies[str(name)], task, dataset["episode"].values[:8].tolist(), steps=steps, every=10, progress=tell
-            )
+            spectrum = lyapunov_spectrum(policies[str(name)], task, seeds, steps=steps, every=10, progress=tell)
         except NoSegment:
-            rows.append((np.nan, np.nan, np.nan))
+            rows.append((np.nan, np.nan, np.nan, np.nan))
             continue
         low, high = spectrum.interval(level)
-        rows.append((spectrum.exponents[0], low[0], high[0]))
+        rows.append((spectrum.exponents[0], spectrum.standard_errors[0], low[0], high[0]))
     unit = {"units": "1/environment step", "long_name": "largest Lyapunov exponent of the first policy"}
-    names = ("exponent", "exponent_low", "exponent_high")
+    names = ("exponent", "exponent_error", "exponent_low", "exponent_high")
     return dataset.assign(
         {name: ("pair", list(column), unit) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
     )

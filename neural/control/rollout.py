@@ -16,7 +16,7 @@ import numpy as np
 
 from gvatheory import validation
 from neural.control.batch_env import BatchEnv, model_of
-from neural.control.engine import Episodes, Live, Noise, play
+from neural.control.engine import Episodes, Live, Noise, Recorder, play
 from neural.control.inference import Policy, require_fit
 from neural.control.tasks import Task
 
@@ -52,6 +52,8 @@ class EpisodeResults:
         bad: (P, E) bool, the policy's action was NaN or MuJoCo's state diverged; that step counts neither in the
             return nor in the length.
         states: the states passed, if they were asked for.
+        partial: (P, E, len(rewards_at)) float64, sum of rewards up to each of those environment steps, if they were
+            asked for; an episode that ended before keeps its total.
     """
 
     task: str
@@ -62,6 +64,7 @@ class EpisodeResults:
     fallen: np.ndarray
     bad: np.ndarray
     states: States | None = None
+    partial: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,6 +110,7 @@ def evaluate(
     threads: int | None = None,
     progress: Progress | None = None,
     states_every: int | None = None,
+    rewards_at: Sequence[int] | None = None,
 ) -> EpisodeResults:
     """Run one episode of every policy from every seed's initial condition, under its deterministic mean action.
 
@@ -120,6 +124,8 @@ def evaluate(
         threads: at least 1, by default the number of cores this process may use.
         progress: called as ``progress(finished, total)`` after each episode, by any of the threads, one at a time.
         states_every: record the state at every so many environment steps, at least 1; None for no states.
+        rewards_at: record the sum of rewards up to these environment steps, ascending, from 1 to `max_steps`: bit for
+            bit the returns of as many calls with each of them as `max_steps`. None for none.
 
     Raises:
         ValueError: naming the argument, its value and the allowed range.
@@ -127,12 +133,16 @@ def evaluate(
     if states_every is not None:
         validation.integer("states_every", states_every, 1)
     run, threads = _checked(policies, task, seeds, max_steps, threads)
-    if states_every is None:
-        play(run, threads, progress)
-        return _results(run)
-    recorder = _StateRecorder(run, states_every)
-    play(run, threads, progress, recorder=recorder)
-    return _results(run, recorder.states)
+    states = None if states_every is None else _StateRecorder(run, states_every)
+    rewards = None if rewards_at is None else _RewardRecorder(run, rewards_at)
+    recorders = [recorder for recorder in (states, rewards) if recorder is not None]
+    play(run, threads, progress, recorder=_Recorders(recorders) if recorders else None)
+    found = _results(run)
+    if states is not None:
+        found = dataclasses.replace(found, states=states.states)
+    if rewards is not None:
+        found = dataclasses.replace(found, partial=rewards.gather(run))
+    return found
 
 
 def collect(
@@ -199,8 +209,27 @@ def _checked(
     return Episodes(policies, task, seeds, max_steps, returns, lengths, fallen, bad), threads
 
 
-def _results(run: Episodes, states: States | None = None) -> EpisodeResults:
-    return EpisodeResults(run.task.id, run.seeds, run.max_steps, run.returns, run.lengths, run.fallen, run.bad, states)
+def _results(run: Episodes) -> EpisodeResults:
+    return EpisodeResults(run.task.id, run.seeds, run.max_steps, run.returns, run.lengths, run.fallen, run.bad)
+
+
+class _Recorders:
+    """Several recorders as one."""
+
+    def __init__(self, recorders: Sequence[Recorder]) -> None:
+        self._recorders = recorders
+
+    def start(self, live: Live, env: BatchEnv) -> None:
+        for recorder in self._recorders:
+            recorder.start(live, env)
+
+    def chose(self, live: Live, actions: np.ndarray) -> None:
+        for recorder in self._recorders:
+            recorder.chose(live, actions)
+
+    def stepped(self, live: Live, env: BatchEnv) -> None:
+        for recorder in self._recorders:
+            recorder.stepped(live, env)
 
 
 class _StateRecorder:
@@ -225,6 +254,33 @@ class _StateRecorder:
         at = live.policy[due], live.episode[due], live.length[due] // self.states.every
         self.states.positions[at] = env.positions[live.row[due]]
         self.states.velocities[at] = env.velocities[live.row[due]]
+
+
+class _RewardRecorder:
+    """Writes the rewards summed so far at chosen steps."""
+
+    def __init__(self, run: Episodes, steps: Sequence[int]) -> None:
+        for i, step in enumerate(steps):
+            validation.integer(f"rewards_at[{i}]", step, 1, run.max_steps)
+        self._steps = np.array(steps, dtype=np.int64)
+        if not len(self._steps) or np.any(np.diff(self._steps) <= 0):
+            raise ValueError(f"rewards_at must be ascending steps, at least one, got {list(steps)}")
+        self._sums = np.zeros((*run.returns.shape, len(self._steps)))
+
+    def start(self, live: Live, env: BatchEnv) -> None:
+        pass
+
+    def chose(self, live: Live, actions: np.ndarray) -> None:
+        pass
+
+    def stepped(self, live: Live, env: BatchEnv) -> None:
+        place = np.minimum(np.searchsorted(self._steps, live.length), len(self._steps) - 1)
+        due = self._steps[place] == live.length
+        self._sums[live.policy[due], live.episode[due], place[due]] = live.total[due]
+
+    def gather(self, run: Episodes) -> np.ndarray:
+        """The sums (P, E, steps), once all episodes have ended."""
+        return np.where(self._steps >= run.lengths[..., None], run.returns[..., None], self._sums)
 
 
 class _PairRecorder:

@@ -300,6 +300,25 @@ def test_states_are_those_passed():
         obs, *_ = env.step(np.clip(actor.act(obs[None, None], np.array([1]))[0], -1.0, 1.0))
 
 
+def test_partial_rewards_are_the_returns_of_shorter_episodes():
+    policies = [make_policy(1, scale=0.3), make_policy(2, scale=2.0), make_diverging_policy()]
+    seeds, steps = range(30), [1, 7, 62, 85, 90]
+    results = evaluate(policies, WALKER, seeds, max_steps=100, threads=2, states_every=10, rewards_at=steps)
+    assert results.partial is not None
+    assert results.partial.shape == (3, 30, 5)
+    assert results.bad.any()
+    assert len(np.unique(np.searchsorted(steps, results.lengths))) > 3  # episodes end in all parts
+    for i, step in enumerate(steps):
+        alone = evaluate(policies, WALKER, seeds, max_steps=step, threads=1)
+        np.testing.assert_array_equal(results.partial[..., i], alone.returns)
+    whole = evaluate(policies, WALKER, seeds, max_steps=100, states_every=10)
+    assert_same(results, whole)
+    assert whole.partial is None
+    assert results.states is not None
+    assert whole.states is not None
+    np.testing.assert_array_equal(results.states.positions, whole.states.positions)
+
+
 def test_a_bad_step_leaves_no_state():
     results = evaluate([make_diverging_policy()], WALKER, range(6), max_steps=200, states_every=1)
     assert results.bad.any()
@@ -461,6 +480,9 @@ def test_an_error_in_one_thread_stops_the_others_at_once():
         ({"max_steps": 0}, "max_steps must be an integer at least 1, got 0"),
         ({"threads": 0}, "threads must be an integer at least 1, got 0"),
         ({"states_every": 0}, "states_every must be an integer at least 1, got 0"),
+        ({"rewards_at": [5, 41], "max_steps": 40}, r"rewards_at\[1\] must be an integer from 1 to 40, got 41"),
+        ({"rewards_at": [5, 5]}, r"rewards_at must be ascending steps, at least one, got \[5, 5\]"),
+        ({"rewards_at": []}, "at least one, got"),
     ],
 )
 def test_evaluate_refuses(change, message):
