@@ -122,7 +122,4 @@ def interquartile_mean(
     replicates = trim_mean(np.concatenate(drawn, axis=1), 0.25, axis=1)
     tail = 0.5 * (1.0 - level)
     low, high = np.quantile(replicates, [tail, 1.0 - tail])
-    middle = float(trim_mean(np.concatenate(list(values.values())), 0.25))
-    return (
-        Estimate(middle, float(low), float(high)) if math.isfinite(middle) else Estimate(math.nan, math.nan, math.nan)
-    )
+    return Estimate(float(trim_mean(np.concatenate(list(values.values())), 0.25)), float(low), float(high))

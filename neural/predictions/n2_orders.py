@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
+import xarray as xr
 
 from neural.predictions.arms import TASKS
 from neural.predictions.decision import Criterion, Effect, Prediction, mean_effect
 from neural.predictions.evidence import Evidence
-from neural.predictions.orders import order
+from neural.predictions.orders import Order, loss_order, return_order
 from neural.predictions.spreads import losses, mean_returns
 
 HORIZON = 50
@@ -32,24 +34,10 @@ def amplification(evidence: Evidence, *, above_floor: bool, window: str = "conse
     return mean_effect(swing / (loss.std(axis=1, ddof=1) / level.mean(axis=1)), logarithmic=True)
 
 
-def _powers(evidence: Evidence, what: str) -> np.ndarray:
-    """(seeds,) power of the scale with which the return, or the loss, changes."""
+def power(evidence: Evidence, *, what: Callable[[xr.Dataset], Order]) -> Effect:
+    """Power of the noise with which the return or the loss changes, mean over seeds."""
     data = evidence[f"{TASKS[0]} base orders"]
-    powers = []
-    for _, one in data.groupby("seed", squeeze=True):
-        own = one.squeeze("seed") if "seed" in one.dims else one
-        if what == "return":
-            change = own["return_swing"].sel(horizon=HORIZON).transpose("direction", "scale").values
-            rounding = float(own["return_rounding"].sel(horizon=HORIZON))
-        else:
-            change, rounding = own["loss_excess"].transpose("direction", "scale").values, float(own["loss_rounding"])
-        powers.append(order(own["scale"].values, change, rounding=rounding).power.value)
-    return np.array(powers)
-
-
-def power(evidence: Evidence, *, what: str) -> Effect:
-    """Power with which the return ("return") or the loss ("loss") changes with the noise, mean over seeds."""
-    return mean_effect(_powers(evidence, what))
+    return mean_effect([what(data.isel(seed=i)).power.value for i in range(data.sizes["seed"])])
 
 
 PREDICTION = Prediction(
@@ -74,9 +62,9 @@ PREDICTION = Prediction(
             f"power of the noise in the return of {HORIZON} steps",
             (0.75, 1.25),
             "1",
-            functools.partial(power, what="return"),
+            functools.partial(power, what=functools.partial(return_order, horizon=HORIZON)),
         ),
-        Criterion("power of the noise in the loss", (1.75, 2.25), "2", functools.partial(power, what="loss")),
+        Criterion("power of the noise in the loss", (1.75, 2.25), "2", functools.partial(power, what=loss_order)),
     ),
     source="theory sections 2 and 4",
 )
