@@ -68,7 +68,7 @@ def collect(arms: Sequence[Arm], runs: Path | str, out: Path | str) -> list[str]
     """
     runs, out = Path(runs), Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    missing = []
+    missing, experts = [], {}
     for arm in arms:
         directory = runs / arm.slug / "run"
         if not (directory / "run.nc").is_file():
@@ -77,7 +77,9 @@ def collect(arms: Sequence[Arm], runs: Path | str, out: Path | str) -> list[str]
         for file in sorted(directory.glob("*.nc")):
             name, dataset = f"{arm.slug}-{file.stem}", compact(load_dataset(file))
             if file.name == "run.nc":
-                name, expert = arm.slug, expert_returns(arm.experiment)
-                dataset["expert_return"] = "episode", expert, {"units": "reward", "long_name": "the expert's"}
+                name, started = arm.slug, (arm.experiment.task, arm.experiment.rollouts)
+                if started not in experts:
+                    experts[started] = expert_returns(arm.experiment)
+                dataset["expert_return"] = "episode", experts[started], {"units": "reward", "long_name": "the expert's"}
             save_dataset(out / f"{name}.nc", dataset)
     return missing
