@@ -119,7 +119,6 @@ def noise_spectrum(
     validation.integer("seed", seed, 0)
     _require_plain(run)
     learner, params = run.learner, run.state[0] if at is None else at
-    _, unravel = ravel_pytree(params)
     root = np.sqrt(_preconditioner(run))
     count = len(pairs.actions)
     every = np.arange(count)
@@ -130,7 +129,7 @@ def noise_spectrum(
     few = _chunks(*_evenly(count, pairs_used))
 
     def product(z: np.ndarray) -> np.ndarray:
-        tangent = unravel(jnp.asarray(root * z, jnp.float32))
+        tangent = (root * z).astype(np.float32)
         return root * np.asarray(_product(learner, params, tangent, pairs, *few), np.float64)
 
     mean = gradient(every, np.full(count, 1.0 / count))
@@ -253,8 +252,9 @@ def _gradient(learner: Learner, params: Any, pairs: Pairs, indices: jax.Array, w
 
 @functools.partial(jax.jit, static_argnums=0)
 def _product(
-    learner: Learner, params: Any, tangent: Any, pairs: Pairs, indices: jax.Array, weights: jax.Array
+    learner: Learner, params: Any, tangent: jax.Array, pairs: Pairs, indices: jax.Array, weights: jax.Array
 ) -> jax.Array:
-    """H times the tangent, as the derivative of the gradient along it."""
-    along = jax.jvp(lambda p: _summed(learner, p, pairs, indices, weights), (params,), (tangent,))[1]
+    """H times the tangent (d,), as the derivative of the gradient along it."""
+    way = ravel_pytree(params)[1](tangent)
+    along = jax.jvp(lambda p: _summed(learner, p, pairs, indices, weights), (params,), (way,))[1]
     return ravel_pytree(along)[0]

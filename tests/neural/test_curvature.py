@@ -157,6 +157,7 @@ def test_updates_are_those_of_the_method_in_these_coordinates(optimiser) -> None
     assert moved == pytest.approx(-1e-2 * spectrum.step_factor * spectrum.gradient_square, rel=0.05)
 
 
+@pytest.mark.slow  # to compile
 def test_a_transformer_has_one_too() -> None:
     rng = np.random.default_rng(0)
     x, step = rng.normal(size=(40, 3)), np.tile(np.arange(10), 4)

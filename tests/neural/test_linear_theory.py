@@ -35,13 +35,11 @@ NONE = np.zeros(1)
 
 def spectrum(nodes: Any = NODES, weights: Any = WEIGHTS, drift: tuple[Any, Any] = (NONE, NONE), **changes):
     """A spectrum of SGD, unless `changes` say otherwise."""
-    nodes, weights = np.atleast_2d(np.asarray(nodes, float)), np.atleast_2d(np.asarray(weights, float))
+    nodes, weights = (np.atleast_2d(np.asarray(values, float)) for values in (nodes, weights))
     method: dict[str, Any] = {"momentum": 0.0, "step_factor": 1.0, "nesterov": False, **changes}
-    shares: dict[str, Any] = {
-        "gradient_nodes": np.asarray(drift[0], float),
-        "gradient_weights": np.asarray(drift[1], float),
-    }
-    return NoiseSpectrum(nodes, weights, float(nodes.min()), **method, **shares)
+    at, mass = (np.asarray(values, float) for values in drift)
+    method |= {"gradient_nodes": at, "gradient_weights": mass}
+    return NoiseSpectrum(nodes, weights, float(nodes.min()), **method)
 
 
 METHODS = {
