@@ -1,0 +1,118 @@
+"""docs/results.md: verdicts, criteria, figures, and what the paper reports beside what is found here.
+
+Everything but the commentary (`results_text`) is computed from shipped evidence, so that the page changes only when a
+result does.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from neural.predictions.decision import ERROR, FAMILY, LEAST_SEEDS, Verdict
+from neural.predictions.evidence import SHIPPED, Evidence
+from neural.predictions.registry import agree, judge_all
+from paper_figs import style
+from paper_figs.gallery import FIGURES, data_of
+from paper_figs.prediction_tables import choice_rows, mark, region
+from paper_figs.results_text import CHOICE, COMMENTARY, INTRODUCTION
+from paper_figs.text import shown
+
+PICTURES = {
+    "": ("predictions", "butterfly", "averages", "interventions"),
+    "N1": ("noise-scaling",),
+    "N2": ("orders",),
+    "N3": ("horizon",),
+    "N4": ("linear-theory",),
+    "N8": ("falls",),
+    "N9": ("survival",),
+    "N10": ("gradient-noise",),
+    "choice": ("choice",),
+}
+"""Figures of the gallery by the section that shows them."""
+
+Found = Mapping[str, Verdict | FileNotFoundError]
+
+
+def write_page(path: Path | str, progress: Callable[[int, int], None] | None = None) -> list[Path]:
+    """Write the page and its pictures, and return the files written.
+
+    Args:
+        path: of the Markdown file; pictures go into a folder of its name beside it.
+        progress: called with (pictures drawn, pictures in all).
+
+    Raises:
+        FileNotFoundError: if the evidence does not ship.
+    """
+    path = Path(path)
+    evidence = {name: Evidence(SHIPPED / name) for name in ("verdict", "check") if (SHIPPED / name).is_dir()}
+    found = {name: judge_all(one) for name, one in evidence.items()}
+    pictures = path.with_suffix("")
+    pictures.mkdir(parents=True, exist_ok=True)
+    names = [name for group in PICTURES.values() for name in group if name in FIGURES]
+    captions, written = {}, []
+    for done, name in enumerate(names, 1):
+        module, data = FIGURES[name].load(), data_of(name, None, False, "full", 0)
+        target = pictures / f"{name}.png"
+        target.write_bytes(style.png(module.draw(data), dpi=110))
+        captions[name] = module.caption(data)
+        written.append(target)
+        if progress is not None:
+            progress(done, len(names))
+    parts = [INTRODUCTION.format(error=ERROR, family=FAMILY, least=LEAST_SEEDS), *_overview(found)]
+    parts += _pictures("", captions, pictures.name)
+    for name, verdict in found["verdict"].items():
+        parts += _section(name, verdict, found.get("check", {}).get(name))
+        parts += _pictures(name, captions, pictures.name)
+    parts += ["## Which average should one use?", CHOICE]
+    for name, one in evidence.items():
+        parts += _table(choice_rows(one), f"Seeds of the set `{name}`: `gva predictions table --seeds {name}`.")
+    parts += _pictures("choice", captions, pictures.name)
+    path.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
+    return [path, *written]
+
+
+def _table(rows: Sequence[Sequence[str]], title: str = "") -> list[str]:
+    """A Markdown table, its title before it; nothing without rows."""
+    if not rows:
+        return []
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "|" + " --- |" * len(rows[0]))
+    return [title, "\n".join(lines)]
+
+
+def _word(verdict: Verdict | FileNotFoundError | None) -> str:
+    return verdict.outcome if isinstance(verdict, Verdict) else "not run"
+
+
+def _overview(found: Mapping[str, Found]) -> list[str]:
+    rows = [("", "prediction", "verdict", "second set of seeds", "they agree")]
+    for name, verdict in found["verdict"].items():
+        other = found.get("check", {}).get(name)
+        both = isinstance(verdict, Verdict) and isinstance(other, Verdict)
+        agreeing = ("yes" if agree(verdict, other) else "**no**") if both else "–"
+        title = verdict.prediction.title if isinstance(verdict, Verdict) else name
+        rows.append((f"[{name}](#{name.lower()})", title, f"**{_word(verdict)}**", _word(other), agreeing))
+    return _table(rows)
+
+
+def _section(name: str, verdict: Verdict | FileNotFoundError, other: Verdict | FileNotFoundError | None) -> list[str]:
+    if isinstance(verdict, FileNotFoundError):
+        return [f"## {name}", "Its runs are not among the shipped evidence."]
+    of = verdict.prediction
+    rows = [("criterion", "theory", "found", "holds if", "so it", "second set")]
+    pairs = [(f, mark(f)) for f in verdict.findings] + [(f, "–") for f in verdict.also]
+    again = (*other.findings, *other.also) if isinstance(other, Verdict) else (None,) * len(pairs)
+    for (finding, word), second in zip(pairs, again, strict=True):
+        seen = "–" if second is None else shown(second.estimate)
+        c = finding.criterion
+        rows.append((c.name, c.theory, shown(finding.estimate), region(finding), word, seen))
+    seeds = min(f.effect.seeds for f in verdict.findings)
+    head = f"{of.title}: **{verdict.outcome}**. {of.statement} ({of.source}; {seeds} seeds; `gva predictions table {name}`.)"
+    return [f"## {name}", head, *_table(rows), COMMENTARY.get(name, "")]
+
+
+def _pictures(section: str, captions: Mapping[str, str], folder: str) -> list[str]:
+    out = []
+    for name in PICTURES.get(section, ()):
+        if name in captions:
+            out += [f"![{name}]({folder}/{name}.png)", f"*`gva figure {name}`: {captions[name]}*"]
+    return out
