@@ -87,8 +87,9 @@ def _overview(found: Mapping[str, Found]) -> list[str]:
     rows = [("", "prediction", "verdict", "second set of seeds", "they agree")]
     for name, verdict in found["verdict"].items():
         other = found.get("check", {}).get(name)
-        both = isinstance(verdict, Verdict) and isinstance(other, Verdict)
-        agreeing = ("yes" if agree(verdict, other) else "**no**") if both else "–"
+        agreeing = "–"
+        if isinstance(verdict, Verdict) and isinstance(other, Verdict):
+            agreeing = "yes" if agree(verdict, other) else "**no**"
         title = verdict.prediction.title if isinstance(verdict, Verdict) else name
         rows.append((f"[{name}](#{name.lower()})", title, f"**{_word(verdict)}**", _word(other), agreeing))
     return _table(rows)
@@ -106,8 +107,13 @@ def _section(name: str, verdict: Verdict | FileNotFoundError, other: Verdict | F
         c = finding.criterion
         rows.append((c.name, c.theory, shown(finding.estimate), region(finding), word, seen))
     seeds = min(f.effect.seeds for f in verdict.findings)
-    head = f"{of.title}: **{verdict.outcome}**. {of.statement} ({of.source}; {seeds} seeds; `gva predictions table {name}`.)"
-    return [f"## {name}", head, *_table(rows), COMMENTARY.get(name, "")]
+    facts = f"({of.source}; {seeds} seeds; `gva predictions table {name}`.)"
+    return [
+        f"## {name}",
+        f"{of.title}: **{verdict.outcome}**. {of.statement} {facts}",
+        *_table(rows),
+        COMMENTARY.get(name, ""),
+    ]
 
 
 def _pictures(section: str, captions: Mapping[str, str], folder: str) -> list[str]:

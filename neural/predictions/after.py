@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import xarray as xr
@@ -33,7 +34,9 @@ def spectrum(directory: Path, seed: int, task: str) -> xr.Dataset:
 
 def horizons(directory: Path, seed: int, task: str) -> xr.Dataset:
     """Of the raw iterate and the default average; fewer where the physics is slow."""
-    few = {"iterates": 8, "episodes": 4, "lyapunov_episodes": 3} if task in SLOW else {"iterates": 12, "episodes": 6}
+    few: dict[str, Any] = {"iterates": 12, "episodes": 6}
+    if task in SLOW:
+        few = {"iterates": 8, "episodes": 4, "lyapunov_episodes": 3}
     return horizon_data(directory, averages=(RAW, DEFAULT), seed=seed, threads=1, **few)
 
 

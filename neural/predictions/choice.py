@@ -17,6 +17,7 @@ import xarray as xr
 from scipy.stats import trim_mean
 
 from gvatheory import validation
+from neural.predictions.arms import DEFAULT
 from neural.predictions.evidence import Evidence
 from neural.predictions.linear_theory import choose_average
 from neural.predictions.noise_spectra import spectra
@@ -72,7 +73,11 @@ def _chosen(evidence: Evidence, arm: str) -> dict[str, list[str]]:
     e, names = of.experiment, [str(name) for name in run["average"].values]
     bank = {name: e.bank[name] for name in names if name != RAW}
     last = run["loss"].isel(iterate=-1).transpose("seed", "average").values
-    found = {THEORY: [choose_average(spectrum, e.schedule, bank, e.steps)[0] for spectrum in of.by_seed]}
+    found = {
+        THEORY: [
+            choose_average(spectrum, e.schedule, bank, e.steps, seen_from=e.bank[DEFAULT])[0] for spectrum in of.by_seed
+        ]
+    }
     found[LEAST_LOSS] = [names[int(i)] for i in last.argmin(axis=1)]
     return found | {name: [name] * len(last) for name in DEFAULTS}
 

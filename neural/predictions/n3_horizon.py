@@ -1,7 +1,8 @@
 """N3: the loop's largest Lyapunov exponent says how neighbours part and how the spread of the return grows.
 
-Five tasks, raw iterates. In a loop of exponent Λ neighbours part at the rate Λ, and while it is small the spread of the
-return grows with the horizon as Σ_{h<H} (e^{Λh} − 1)/(e^Λ − 1) (`gvatheory.separation`). In a loop that contracts it
+Five tasks, raw iterates. In a loop of exponent Λ neighbours part at the rate Λ, and while it is small the change of the
+return grows with the horizon as Σ_{h<H} (e^{Λh} − 1)/(e^Λ − 1) (`gvatheory.separation`). The iterates of consecutive
+updates are too far apart for that on most tasks: it is judged by iterates a 10⁻⁴ of an update apart. In a loop that contracts it
 grows no faster than the horizon itself (C.3).
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 import math
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
@@ -17,7 +19,7 @@ import xarray as xr
 from neural.predictions.arms import TASKS
 from neural.predictions.decision import Criterion, Effect, Prediction, mean_effect
 from neural.predictions.evidence import Evidence
-from neural.predictions.horizons import amplification, horizon_slope
+from neural.predictions.horizons import Amplification, amplification, horizon_slope, near_amplification
 from neural.statistics import RAW
 
 STABLE = "HalfCheetah-v4"
@@ -50,11 +52,19 @@ def rate_over_exponent(evidence: Evidence, *, tasks: tuple[str, ...] = TASKS) ->
     return _over_tasks(np.array(logs))
 
 
-def growth_over_theory(evidence: Evidence, *, tasks: tuple[str, ...] = TASKS) -> Effect:
-    """ln of the growth of the spread while it is small, over that by the exponent, geometric mean over tasks."""
+def growth_over_theory(
+    evidence: Evidence,
+    *,
+    tasks: tuple[str, ...] = TASKS,
+    growth: Callable[[xr.Dataset], Amplification | None] = near_amplification,
+) -> Effect:
+    """ln of the growth of the return's change while it is small, over that by the exponent, geometric mean over tasks.
+
+    Of tasks in which it is small at no two horizons, or Λ predicts no growth, nothing is known.
+    """
     logs = []
     for task in tasks:
-        found = [amplification(one, RAW) for one in _seeds(evidence, task)]
+        found = [growth(one) for one in _seeds(evidence, task)]
         logs.append([math.nan if a is None else _log(a.measured.value / a.predicted.value) for a in found])
     return _over_tasks(np.array(logs))
 
@@ -76,12 +86,20 @@ PREDICTION = Prediction(
     "return grows with the horizon accordingly while it is small; in a loop that contracts it grows at most linearly.",
     criteria=(
         Criterion("rate of parting / exponent, five tasks", (0.7, 1.4), "1", rate_over_exponent),
-        Criterion("ln growth of the spread / by the exponent, five tasks", (0.7, 1.4), "1", growth_over_theory),
+        Criterion("ln growth of a small change of the return / by the exponent", (0.7, 1.4), "1", growth_over_theory),
         Criterion(f"exponent of the spread in H, 100 to 1000, {STABLE}", (-math.inf, 1.1), "≤ 1", long_slope),
     ),
-    also=tuple(
-        Criterion(f"largest exponent, {task}", (0.0, math.inf), "", functools.partial(exponent, task=task))
-        for task in TASKS
+    also=(
+        Criterion(
+            "ln growth of the spread over consecutive iterates / by the exponent",
+            (0.7, 1.4),
+            "1, while it is small",
+            functools.partial(growth_over_theory, growth=functools.partial(amplification, average=RAW)),
+        ),
+        *(
+            Criterion(f"largest exponent, {task}", (0.0, math.inf), "", functools.partial(exponent, task=task))
+            for task in TASKS
+        ),
     ),
     source="theory section 6; C.1, C.3",
 )

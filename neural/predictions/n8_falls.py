@@ -9,6 +9,7 @@ that curvature and momentum give, how often an episode that was safe falls at th
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -71,7 +72,8 @@ def threshold(fallen: np.ndarray) -> tuple[float, float]:
     low, high = 1e-6, 1.0 - 1e-9
     if excess(low) > 0:
         return c, math.nan
-    return c, high if excess(high) < 0 else float(brentq(excess, low, high))
+    root: Any = high if excess(high) < 0 else brentq(excess, low, high)
+    return c, float(root)
 
 
 def none_falls(c: float, r: float, episodes: int) -> float:
