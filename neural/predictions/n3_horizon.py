@@ -2,8 +2,8 @@
 
 Five tasks, raw iterates. In a loop of exponent Λ neighbours part at the rate Λ, and while it is small the change of the
 return grows with the horizon as Σ_{h<H} (e^{Λh} − 1)/(e^Λ − 1) (`gvatheory.separation`). The iterates of consecutive
-updates are too far apart for that on most tasks: it is judged by iterates a 10⁻⁴ of an update apart. In a loop that contracts it
-grows no faster than the horizon itself (C.3).
+updates are too far apart for that on most tasks: it is judged by iterates a 10⁻⁴ of an update apart. In a loop that
+contracts it grows no faster than the horizon itself (C.3).
 """
 
 from __future__ import annotations
