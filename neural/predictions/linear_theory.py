@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,11 +20,9 @@ import numpy as np
 from gvatheory import closed_forms, validation
 from gvatheory.averaging import Average, LastIterate, RecursiveAverage
 from gvatheory.composed_schedules import Scaled
-from gvatheory.learning import exact_law
 from gvatheory.methods import SGD, HeavyBall, Method, Steps
-from gvatheory.problems import NoisyQuadratic
+from gvatheory.noise_gains import NoiseGains, noise_gains
 from gvatheory.schedules import Schedule
-from gvatheory.weighted_averages import FixedWeights
 from neural.control.curvature import NoiseSpectrum
 
 RAW = "raw"
@@ -80,7 +78,7 @@ def losses_by_vector(spectrum: NoiseSpectrum, schedule: Schedule, average: Avera
     Raises:
         ValueError: if `steps` is negative or the largest step is not stable on the largest node.
     """
-    return 0.5 * np.sum(_curvature(spectrum) * _variances(spectrum, schedule, average, steps), axis=1)
+    return 0.5 * np.sum(_curvature(spectrum) * _variances(spectrum, schedule, [average], steps)[0], axis=1)
 
 
 def mean_age(average: Average, steps: int) -> float:
@@ -127,8 +125,15 @@ def seed_factor(spectrum: NoiseSpectrum, schedule: Schedule, average: Average, s
 
     NaN where the iterate has no such variance. See `losses_by_vector` for arguments and errors.
     """
-    own, raw = (_variances(spectrum, schedule, one, steps) for one in (average, LastIterate()))
-    return _factors(spectrum, own, raw)
+    return seed_factors(spectrum, schedule, [average], steps)[0]
+
+
+def seed_factors(
+    spectrum: NoiseSpectrum, schedule: Schedule, averages: Sequence[Average], steps: int
+) -> tuple[Factors, ...]:
+    """`seed_factor` of several averages, in one pass."""
+    *own, raw = _variances(spectrum, schedule, [*averages, LastIterate()], steps)
+    return tuple(_factors(spectrum, one, raw) for one in own)
 
 
 def window_factor(
@@ -149,11 +154,23 @@ def window_factor(
     Raises:
         ValueError: if an argument is out of range or the largest step is not stable.
     """
+    return window_factors(spectrum, schedule, [average], steps, count, spacing)[0]
+
+
+def window_factors(
+    spectrum: NoiseSpectrum,
+    schedule: Schedule,
+    averages: Sequence[RecursiveAverage],
+    steps: int,
+    count: int,
+    spacing: int,
+) -> tuple[Factors, ...]:
+    """`window_factor` of several averages, in one pass."""
     validation.integer("count", count, 2)
     validation.integer("spacing", spacing, 1)
     validation.integer("steps", steps, (count - 1) * spacing)
-    own, raw = (_window(spectrum, schedule, one, steps, count, spacing) for one in (average, LastIterate()))
-    return _factors(spectrum, own, raw)
+    *own, raw = _windows(spectrum, schedule, [*averages, LastIterate()], steps, count, spacing)
+    return tuple(_factors(spectrum, one, raw) for one in own)
 
 
 def raw_window_share(spectrum: NoiseSpectrum, schedule: Schedule, steps: int, count: int) -> float:
@@ -162,9 +179,8 @@ def raw_window_share(spectrum: NoiseSpectrum, schedule: Schedule, steps: int, co
     For a window of two it is 1 − r, r their correlation. Arguments and errors as in `window_factor`.
     """
     validation.integer("count", count, 2, steps + 1)
-    curvature = _curvature(spectrum)
-    shown = _window(spectrum, schedule, LastIterate(), steps, count, 1)
-    return float(np.sum(curvature * shown) / np.sum(curvature * _variances(spectrum, schedule, LastIterate(), steps)))
+    shown = _windows(spectrum, schedule, [LastIterate()], steps, count, 1)[0]
+    return _factors(spectrum, shown, _variances(spectrum, schedule, [LastIterate()], steps)[0]).loss
 
 
 def choose_average(
@@ -186,10 +202,12 @@ def choose_average(
     if RAW in bank:
         raise ValueError(f'bank must not use the name "{RAW}": it is the iterate itself')
     now = float(schedule.step_sizes(steps)[-1])
+    averages = {RAW: LastIterate(), **bank}
+    noise = _variances(spectrum, schedule, list(averages.values()), steps)
+    losses = 0.5 * np.sum(_curvature(spectrum) * noise, axis=2).mean(axis=1)
     predicted = {
-        name: predicted_loss(spectrum, schedule, one, steps)
-        + predicted_lag_loss(spectrum, now, one, steps, seen_from=seen_from)
-        for name, one in {RAW: LastIterate(), **bank}.items()
+        name: float(loss) + predicted_lag_loss(spectrum, now, one, steps, seen_from=seen_from)
+        for loss, (name, one) in zip(losses, averages.items(), strict=True)
     }
     return min(predicted, key=predicted.__getitem__), predicted
 
@@ -204,34 +222,45 @@ def _method(spectrum: NoiseSpectrum) -> Method:
     return LookAhead(spectrum.momentum) if spectrum.nesterov else HeavyBall(spectrum.momentum)
 
 
-def _variances(spectrum: NoiseSpectrum, schedule: Schedule, average: Average, steps: int) -> np.ndarray:
-    """Variance of the average along every node with that node's weight as the noise's variance, (vectors, m)."""
+def _gains(spectrum: NoiseSpectrum, schedule: Schedule, kernels: np.ndarray) -> NoiseGains:
+    """Of averages by their kernels (groups, averages, T + 1) along every node, times its weight."""
     curvature = _curvature(spectrum)
-    scaled = Scaled(schedule, spectrum.step_factor)
-    largest = float(np.max(scaled.step_sizes(steps), initial=0.0)) * float(curvature.max())
+    step_sizes = Scaled(schedule, spectrum.step_factor).step_sizes(kernels.shape[2] - 1)
+    largest = float(np.max(step_sizes, initial=0.0)) * float(curvature.max())
     limit = float(closed_forms.stable_product(spectrum.momentum, spectrum.nesterov))
     if largest >= limit:
         raise ValueError(
             f"schedule must be stable on the spectrum: its largest step times the largest node must be below {limit:g},"
             f" got {largest:g}"
         )
-    problem = NoisyQuadratic(curvature.ravel(), spectrum.weights.ravel())
-    law = exact_law(problem, scaled, average, steps, 0.0, _method(spectrum))
-    return np.diagonal(law.covariance).reshape(curvature.shape)
+    found = noise_gains(curvature.ravel(), np.asarray(step_sizes), kernels, _method(spectrum))
+    return NoiseGains(*(part * spectrum.weights.ravel() for part in found))
 
 
-def _window(
-    spectrum: NoiseSpectrum, schedule: Schedule, average: RecursiveAverage, steps: int, count: int, spacing: int
+def _variances(spectrum: NoiseSpectrum, schedule: Schedule, averages: Sequence[Average], steps: int) -> np.ndarray:
+    """Variance of averages along every node with that node's weight as the noise's variance, (averages, vectors, m)."""
+    if steps == 0:
+        return np.zeros((len(averages), *spectrum.nodes.shape))
+    kernels = np.array([average.kernel(steps) for average in averages])
+    return _gains(spectrum, schedule, kernels[None]).variance.reshape(-1, *spectrum.nodes.shape)
+
+
+def _windows(
+    spectrum: NoiseSpectrum,
+    schedule: Schedule,
+    averages: Sequence[RecursiveAverage],
+    steps: int,
+    count: int,
+    spacing: int,
 ) -> np.ndarray:
-    """Expected sample variance of the averages of a window, along every node, (vectors, m)."""
-    rates = average.rates(steps)
-    kernels = np.zeros((count, steps + 1))
-    for i, row in enumerate(kernels):
-        t = steps - (count - 1 - i) * spacing
-        row[: t + 1] = _Rates(rates[:t]).kernel(t)
-    each: Any = sum(_variances(spectrum, schedule, FixedWeights(row), steps) for row in kernels)
-    centre = _variances(spectrum, schedule, FixedWeights(kernels.mean(axis=0)), steps)
-    return np.maximum(each - count * centre, 0.0) / (count - 1)
+    """Expected sample variance of each average along a window, at every node, (averages, vectors, m)."""
+    kernels = np.zeros((len(averages), count, steps + 1))
+    for group, average in zip(kernels, averages, strict=True):
+        rates = average.rates(steps)
+        for i, row in enumerate(group):
+            t = steps - (count - 1 - i) * spacing
+            row[: t + 1] = _Rates(rates[:t]).kernel(t)
+    return _gains(spectrum, schedule, kernels).scatter.reshape(-1, *spectrum.nodes.shape)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
@@ -16,8 +17,8 @@ import xarray as xr
 from neural.control.curvature import NoiseSpectrum
 from neural.control.design import CloningExperiment
 from neural.control.rebuild import experiment_of
+from neural.predictions import linear_theory
 from neural.predictions.evidence import Evidence
-from neural.predictions.linear_theory import raw_window_share, seed_factor, window_factor
 
 _SCALARS = ("smallest", "momentum", "step_factor", "nesterov")
 _ARRAYS = {
@@ -64,23 +65,26 @@ def window_factors(evidence: Evidence, arm: str, names: tuple[str, ...]) -> np.n
     """(averages, seeds) predicted variance of averages within the consecutive window over that of raw."""
     of = spectra(evidence, arm)
     e = of.experiment
-    return np.array(
-        [
-            [window_factor(s, e.schedule, e.bank[name], e.steps, e.consecutive, 1).loss for s in of.by_seed]
-            for name in names
-        ]
-    )
+    averages = [e.bank[name] for name in names]
+    found = [linear_theory.window_factors(s, e.schedule, averages, e.steps, e.consecutive, 1) for s in of.by_seed]
+    return _losses(found)
 
 
 def seed_factors(evidence: Evidence, arm: str, names: tuple[str, ...]) -> np.ndarray:
     """(averages, seeds) predicted variance of averages across seeds over that of raw."""
     of = spectra(evidence, arm)
     e = of.experiment
-    return np.array([[seed_factor(s, e.schedule, e.bank[name], e.steps).loss for s in of.by_seed] for name in names])
+    averages = [e.bank[name] for name in names]
+    return _losses([linear_theory.seed_factors(s, e.schedule, averages, e.steps) for s in of.by_seed])
+
+
+def _losses(found: Sequence[Sequence[linear_theory.Factors]]) -> np.ndarray:
+    """(averages, seeds) of factors by seed."""
+    return np.array([[one.loss for one in row] for row in found]).T
 
 
 def roughness(evidence: Evidence, arm: str) -> np.ndarray:
     """(seeds,) 1 − r_1 of raw, r_1 the correlation of successive iterates: half the variance of their difference."""
     of = spectra(evidence, arm)
     e = of.experiment
-    return np.array([raw_window_share(s, e.schedule, e.steps, 2) for s in of.by_seed])
+    return np.array([linear_theory.raw_window_share(s, e.schedule, e.steps, 2) for s in of.by_seed])
