@@ -19,8 +19,11 @@ from neural.control.catalogue_terms import REFERENCE, apply
 from neural.control.design import CloningExperiment
 from neural.control.learner import Learner
 
-SEED_SETS: dict[str, tuple[int, ...]] = {"verdict": (10, 11, 12, 13, 14), "check": (20, 21, 22, 23, 24)}
-"""Learner seeds: verdicts are given from the first set, and have to be the same on the second."""
+SEED_SETS: dict[str, tuple[int, ...]] = {"verdict": tuple(range(20, 28)), "check": tuple(range(10, 15))}
+"""Learner seeds: verdicts are given from the first set, and the second must not contradict them.
+
+The second was run first, and looked at before the last change of a criterion; none of the first set was.
+"""
 
 RATES = (0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)
 """γ of the constant-rate averages; 1e-3 and 1e-4 are the decays 0.999 and 0.9999 that people use."""
@@ -34,14 +37,11 @@ LEAVE = (
     "episodes x 1/4",
     "episodes x 4",
     "2 hidden layers",
-    "6 hidden layers",
     "tanh",
-    "silu",
     "width x 1/4",
     "width x 2",
     "weight decay 0.1",
     "dropout 0.1",
-    "clip norm 0.1",
     "input noise 0.03",
     "Huber loss 0.1",
 )
@@ -67,7 +67,7 @@ class Size:
         every: distance of the looks at the losses where gradient noise along training is wanted.
         tasks: gymnasium ids; the first one has all arms, the others the base and few rollouts.
         few: (consecutive iterates, spaced iterates, rollouts) of tasks whose physics is slow.
-        seeds: number of seeds of a set that are run, 2 to 5.
+        seeds: most seeds of a set that are run, ≥ 2.
         promise: what that takes.
     """
 
@@ -88,7 +88,7 @@ class Size:
 
 SIZES = {
     "quick": Size(4_000, 40, 5, 6, 4, 800, 4, 2_000, 200, TASKS[:2], (4, 3, 3), 2, "under half an hour on two cores"),
-    "standard": Size(20_000, 100, 5, 16, 8, 1_500, 6, 2_000, 500, TASKS, (8, 5, 4), 5, "hours on two cores"),
+    "standard": Size(20_000, 100, 5, 16, 8, 1_500, 6, 2_000, 500, TASKS, (8, 5, 4), 8, "hours on two cores"),
 }
 
 
@@ -218,6 +218,6 @@ def arms(size: Size, seeds: tuple[int, ...]) -> list[Arm]:
     for step_size, batch in (*((s, 1.0) for s in SGD_STEPS), *SGD_BATCHES):
         experiment, after = _sgd(own, step_size, batch), ()
         if (step_size, batch) == (SGD_STEPS[-1], 1.0):  # the regime of plain SGD in which returns swing, too
-            experiment, after = dataclasses.replace(experiment, **wide), ("spectrum",)
+            experiment, after = dataclasses.replace(experiment, evaluate=ROLLED_OUT_FEW), ("spectrum",)
         found.append(Arm(f"{first} {sgd_name(step_size, batch)}", ("N1",), experiment, after))
     return found

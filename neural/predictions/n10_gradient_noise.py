@@ -16,6 +16,7 @@ import xarray as xr
 from neural.predictions.arms import TASKS
 from neural.predictions.decision import Criterion, Effect, Prediction, mean_effect
 from neural.predictions.evidence import Evidence
+from neural.predictions.n3_horizon import NEAR
 from neural.predictions.spreads import slope
 from neural.statistics import RAW
 
@@ -42,11 +43,12 @@ def late_change(evidence: Evidence) -> Effect:
 
 
 def separation(evidence: Evidence, *, early: int = 5, late: int = 100) -> Effect:
-    """Distance of the states of consecutive raw iterates at one step of an episode over that at an earlier one.
+    """Distance of the states of very near iterates at one step of an episode over that at an earlier one.
 
-    Of each seed the median over initial conditions, of episodes that last so long.
+    Near by a millionth of an update: a whole update parts the states within a few steps. Of each seed the median over
+    initial conditions, of episodes that last so long.
     """
-    distance = evidence[f"{TASKS[0]} base horizons"]["distance"].sel(pair=RAW)
+    distance = evidence[f"{TASKS[0]} base horizons"]["distance"].isel(pair=NEAR)
     middle = distance.sel(step=[early, late]).median("episode", skipna=True).transpose("seed", "step").values
     return mean_effect(middle[:, 1] / middle[:, 0], logarithmic=True)
 

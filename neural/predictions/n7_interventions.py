@@ -19,9 +19,9 @@ from neural.statistics import RAW
 
 FAMILIES = {
     "amount of data": ("episodes x 1/4", "episodes x 4"),
-    "architecture": ("2 hidden layers", "6 hidden layers", "tanh", "silu"),
+    "architecture": ("2 hidden layers", "tanh"),
     "width": ("width x 1/4", "width x 2"),
-    "regularisers": ("weight decay 0.1", "dropout 0.1", "clip norm 0.1", "input noise 0.03"),
+    "regularisers": ("weight decay 0.1", "dropout 0.1", "input noise 0.03"),
     "loss": ("Huber loss 0.1",),
 }
 """Interventions of the catalogue that the claim says leave the spread in place."""

@@ -199,7 +199,9 @@ class Order:
     last: float
 
 
-def order(scales: Sequence[float] | np.ndarray, change: np.ndarray, *, rounding: float = 0.0) -> Order:
+def order(
+    scales: Sequence[float] | np.ndarray, change: np.ndarray, *, rounding: float = 0.0, largest: bool = False
+) -> Order:
     """Power with which changes grow with the scale, while they are of lowest order.
 
     Used are the smallest scales, within a factor of 64, at which the mean over directions is above ten times rounding,
@@ -210,6 +212,7 @@ def order(scales: Sequence[float] | np.ndarray, change: np.ndarray, *, rounding:
         scales: ascending, positive.
         change: (directions, scales), at least two directions.
         rounding: of a change, ≥ 0.
+        largest: use the largest of these scales in place of the smallest, again within a factor of 64.
 
     Raises:
         ValueError: naming the argument that does not fit.
@@ -222,7 +225,8 @@ def order(scales: Sequence[float] | np.ndarray, change: np.ndarray, *, rounding:
     validation.real("rounding", rounding, 0.0, np.inf)
     mean = change.mean(axis=0)
     used = np.logical_and.accumulate(mean < SMALL * mean.max()) & (mean > CLEAR * rounding)
-    used &= s <= WIDTH * s[np.argmax(used)]
+    if used.any():
+        used &= s >= s[used][-1] / WIDTH if largest else s <= WIDTH * s[used][0]
     if np.count_nonzero(used) < _LEAST or np.any(change[:, used] <= 0):
         return Order(Estimate(np.nan, np.nan, np.nan), np.nan, np.nan)
     x = np.log(s[used]) - np.log(s[used]).mean()
@@ -237,6 +241,10 @@ def return_order(dataset: xr.Dataset, horizon: int) -> Order:
 
 
 def loss_order(dataset: xr.Dataset) -> Order:
-    """Order of the loss's excess in `displacement_changes`."""
+    """Order of the loss's excess in `displacement_changes`, at the scales nearest to that of the noise.
+
+    At far smaller ones a network of rectifiers is linear between its kinks, and its curvature another, which may be
+    negative.
+    """
     excess = dataset["loss_excess"].transpose("direction", "scale").values
-    return order(dataset["scale"].values, excess, rounding=float(dataset["loss_rounding"]))
+    return order(dataset["scale"].values, excess, rounding=float(dataset["loss_rounding"]), largest=True)

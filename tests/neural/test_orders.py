@@ -36,6 +36,11 @@ def test_powers_are_found_between_rounding_and_ceiling() -> None:
     stepped = order(wide, np.maximum(np.minimum(wide, 2.0**-12), 2.0**-10 * wide) * np.ones((2, 1)))
     assert stepped.power.value == pytest.approx(1.0)
     assert (stepped.first, stepped.last) == (2.0**-20, 2.0**-14)
+    wide = 2.0 ** np.arange(-20, 1.0)
+    kinked = np.maximum(2.0**-12 * wide, wide**2) * np.ones((2, 1))  # linear below 2^-12, quadratic above
+    assert order(wide, kinked).power.value == pytest.approx(1.0)
+    found = order(wide, kinked, largest=True)
+    assert (found.power.value, found.first, found.last) == pytest.approx((2.0, 2.0**-8, 2.0**-2))
     assert np.isnan(order(SCALES, changes, rounding=1.0).power.value)
     assert np.isnan(order(SCALES, -changes).power.value)
     bump = changes.copy()
