@@ -215,5 +215,6 @@ def caption(dataset: xr.Dataset) -> str:
         f"{a['seed']}, 95 % intervals. A: one run; dotted: ± two standard deviations across runs. B: autocorrelation "
         f"of the average. C: mean sample variance of n consecutive iterates over the variance across runs: a window "
         f"shorter than 1/γ hardly shows any. D: at γ = {float(fine['fine_rate']):.2g} the spread is "
-        f"{gain['seeds']:.1f} times smaller than the raw iterate's across runs, and {gain['window']:.0f} times in a window of {WINDOW}."
+        f"{gain['seeds']:.1f} times smaller than the raw iterate's across runs, and {gain['window']:.0f} times in a "
+        f"window of {WINDOW}."
     )

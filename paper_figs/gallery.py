@@ -62,6 +62,7 @@ FIGURES: dict[str, Entry] = {
     "horizon-exponents": _computed("horizon_exponents"),
     "average-paths": _computed("average_paths"),
     "gradient-noise": _computed("gradient_noise"),
+    "reconstruction": _computed("reconstruction"),
     "cloning": Entry("cloning", "dataset"),
     "interventions": Entry("interventions", "file", paper=2),
     "language": Entry("language_gallery", "file", LANGUAGE / "grammar.nc", paper=4),
