@@ -20,7 +20,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 import gvatheory as gva
 from gvatheory import validation
 from neural.control.divergence import divergence_dataset
-from neural.control.experiment import EVALUATION_SEED
+from neural.control.experiment import EVALUATION_SEED, GRADIENT_PAIRS
 from neural.control.neighbourhood import neighbours
 from paper_figs import style, walker_run
 from paper_figs.page import number
@@ -289,9 +289,10 @@ def caption(dataset: xr.Dataset) -> str:
         f"One run of cloning on {a['task']} ({walker_run.LAYERS} layers of {a['width']}, constant step size "
         f"{walker_run.STEP_SIZE:g}, batches of {walker_run.BATCH_SIZE}, {a['steps']:,} updates, seed {a['seed']}), "
         f"measured every {a['every']} updates; bands and bars: quartiles over the iterates in each of at most {BINS} "
-        f"bins of updates. A: trace of the covariance over examples of the gradient, and held-out loss. B: from the "
-        f"first bin to the last the raw loss falls {number(loss)} times, the gradient noise {number(noise)} times; "
-        f"green: exact linear regression on {FEATURES} Gaussian features with as much label noise, trace of "
+        f"bins of updates. A: trace of the covariance over examples of the gradient, from at most "
+        f"{GRADIENT_PAIRS} training pairs, and held-out loss. B: from the first bin to "
+        f"the last the raw loss falls {number(loss)} times, the gradient noise {number(noise)} times; green: "
+        f"exact linear regression on {FEATURES} Gaussian features with as much label noise, trace of "
         f"ΣMΣ + tr(ΣM)Σ + σ₁²Σ. C: their ratio, constant where features stay as they are. D: distance of the states "
         f"(m, rad, m/s, rad/s) of two policies one update apart, from equal starts: median and quartiles over "
         f"{a['episodes']} initial conditions (seeds {EVALUATION_SEED} to {EVALUATION_SEED + int(a['episodes']) - 1}), "
