@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -171,7 +172,8 @@ def draw(dataset: xr.Dataset) -> Figure:
     stochastic gradients through either; F: the loss in the plane of D.
     """
     with style.canvas(10.4, 8.6) as figure:
-        upper, lower = figure.subfigures(2, 1, height_ratios=(1.55, 1.0))
+        halves: Any = figure.subfigures(2, 1, height_ratios=(1.55, 1.0))
+        upper, lower = halves
         panels = upper.subplots(2, 3, height_ratios=(1.0, 0.65))
         sets = [dataset.isel(iterate=np.flatnonzero(dataset[name].values)) for name in ("every", "window")]
         for column, part in enumerate(sets):

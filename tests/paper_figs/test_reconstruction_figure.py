@@ -1,5 +1,7 @@
 """Rebuilt averages: exact errors under their bounds, measured ones small where snapshots are dense, and what ships."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ import gvatheory as gva
 from paper_figs import reconstruction, style
 from paper_figs.gallery import data_of
 
-SMALL = {"width": 8, "steps": 640, "demonstrated": 2, "snapshots": 20, "seeds": 2}
+SMALL: dict[str, Any] = {"width": 8, "steps": 640, "demonstrated": 2, "snapshots": 20, "seeds": 2}
 
 
 @pytest.fixture(scope="module")

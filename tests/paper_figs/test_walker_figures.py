@@ -1,6 +1,7 @@
 """The figures of one run of cloning: the same run in each, what surrounds its end is of its end, and what ships."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,16 @@ from paper_figs.gallery import data_of
 from paper_figs.walker_run import AVERAGE
 from tests.budget import assert_mean
 
-RUN = {"width": 8, "steps": 60, "demonstrated": 2}
-AROUND = {"every": 20, "window": 5, "rollouts": 3, "points": 5, "line_episodes": 2, "side": 3, "plane_episodes": 1}
+RUN: dict[str, Any] = {"width": 8, "steps": 60, "demonstrated": 2}
+AROUND: dict[str, Any] = {
+    "every": 20,
+    "window": 5,
+    "rollouts": 3,
+    "points": 5,
+    "line_episodes": 2,
+    "side": 3,
+    "plane_episodes": 1,
+}
 
 
 @pytest.fixture(scope="module")
