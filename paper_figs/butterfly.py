@@ -6,7 +6,7 @@ is smooth and hardly moves, the return of the raw iterate swings between walking
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from gvatheory import validation
 from neural.control.experiment import EVALUATION_SEED
 from neural.control.landscape import lines, planes
 from neural.control.neighbourhood import Directions, run_centres
+from neural.control.rebuild import FinishedRun
 from neural.statistics import mean_estimate
 from paper_figs import style, walker_run
 from paper_figs.page import number
@@ -99,11 +100,7 @@ def data(
     validation.integer("every", size["every"], 1, size["steps"])
     first = size["steps"] - size["window"] + 1
     wanted = walker_run.experiment(
-        size,
-        seed,
-        every=size["every"],
-        windows=((first, size["steps"]),),
-        rollouts=size["rollouts"],
+        size, seed, every=size["every"], windows=((first, size["steps"]),), rollouts=size["rollouts"]
     )
     parts = [
         len(wanted.probes()[0]) * len(CENTRES) * size["rollouts"],
@@ -118,33 +115,41 @@ def data(
             past = total if part and stage.startswith(AVERAGE) else 0
             progress(int(before[part]) + past + done, int(before[-1]))
 
-    directions = Directions(gradients=2, random=0, batch_size=walker_run.BATCH_SIZE, seed=seed)
     with walker_run.finished(wanted, 1, directory, lambda *at: tell(0, *at)) as (measured, run):
-        centres, unit = run_centres(run, [AVERAGE], directions, 1)
-        pairs = (run.held_out.observations, run.held_out.actions)
-        along = {name: (one, {"gradient 1": given["gradient 1"]}) for name, (one, given) in centres.items()}
-        line = lines(
-            along,
-            np.linspace(-LINE_REACH, LINE_REACH, size["points"]).tolist(),
-            run.task,
-            range(EVALUATION_SEED, EVALUATION_SEED + size["line_episodes"]),
-            pairs,
-            unit=unit,
-            progress=lambda *at: tell(1, *at),
-        )
-        plane = planes(
-            centres,
-            ("gradient 1", "gradient 2"),
-            np.linspace(-PLANE_REACH, PLANE_REACH, size["side"]).tolist(),
-            run.task,
-            range(EVALUATION_SEED, EVALUATION_SEED + size["plane_episodes"]),
-            pairs,
-            unit=unit,
-            progress=lambda *at: tell(2, *at),
-        )
+        line, plane = _around(run, size, seed, tell)
     return _gathered(measured, line, plane, f"window_{first}_{size['steps']}").assign_attrs(
-        preset=preset, seed=seed, unit=unit, task=run.task.id, **size
+        preset=preset, seed=seed, unit=line.attrs["unit"], task=run.task.id, **size
     )
+
+
+def _around(
+    run: FinishedRun, size: Mapping[str, int], seed: int, tell: Callable[[int, str, int, int], None]
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """The line and the plane through the run's last iterate and its average, as of `neural.control.landscape`."""
+    directions = Directions(gradients=2, random=0, batch_size=walker_run.BATCH_SIZE, seed=seed)
+    centres, unit = run_centres(run, [AVERAGE], directions, 1)
+    along = {name: (one, {"gradient 1": given["gradient 1"]}) for name, (one, given) in centres.items()}
+    pairs = (run.held_out.observations, run.held_out.actions)
+    line = lines(
+        along,
+        np.linspace(-LINE_REACH, LINE_REACH, size["points"]).tolist(),
+        run.task,
+        range(EVALUATION_SEED, EVALUATION_SEED + size["line_episodes"]),
+        pairs,
+        unit=unit,
+        progress=lambda *at: tell(1, *at),
+    )
+    plane = planes(
+        centres,
+        ("gradient 1", "gradient 2"),
+        np.linspace(-PLANE_REACH, PLANE_REACH, size["side"]).tolist(),
+        run.task,
+        range(EVALUATION_SEED, EVALUATION_SEED + size["plane_episodes"]),
+        pairs,
+        unit=unit,
+        progress=lambda *at: tell(2, *at),
+    )
+    return line, plane
 
 
 def _gathered(measured: xr.Dataset, line: xr.Dataset, plane: xr.Dataset, window: str) -> xr.Dataset:

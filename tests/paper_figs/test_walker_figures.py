@@ -23,6 +23,7 @@ AROUND: dict[str, Any] = {
     "side": 3,
     "plane_episodes": 1,
 }
+FEWER: dict[str, Any] = AROUND | {"points": 3}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_a_finished_run_is_not_made_again(small) -> None:
     dataset, _, place = small
     checkpoint = place / "checkpoint.npz"
     before = checkpoint.stat().st_mtime_ns
-    again = butterfly.data(seed=2, directory=place, **RUN, **(AROUND | {"points": 3}))
+    again = butterfly.data(seed=2, directory=place, **RUN, **FEWER)
     xr.testing.assert_equal(again[["return", "loss"]], dataset[["return", "loss"]])
     np.testing.assert_array_equal(again["line_loss"].sel(s=1.5), dataset["line_loss"].sel(s=1.5))
     with np.load(checkpoint, allow_pickle=False) as stored:
