@@ -79,7 +79,7 @@ def data(
     """The run, its returns and losses, and those around its last iterate and that iterate's average.
 
     Args:
-        preset: "quick" or "full", see `PRESETS`: about 2 and 15 minutes on one core.
+        preset: "quick" or "full", see `PRESETS`: about 1.5 and 11 minutes on one core.
         seed: of the learner and of the directions, ≥ 0.
         progress: called with (episodes done, episodes in all).
         directory: where the run goes on after an interrupt; by default one that is removed at the end.

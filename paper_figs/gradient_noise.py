@@ -32,7 +32,7 @@ PRESETS: dict[str, dict[str, int]] = {
     "full": {**walker_run.SIZES["full"], "every": 25, "episodes": 16, "horizon": 1000},
 }
 """Sizes of the run (`walker_run.SIZES`); updates between measurements; episodes of each pair of neighbours and their
-environment steps: about 1 and 4 minutes on one core."""
+environment steps: about 20 s and 3 min on one core."""
 
 _LOWEST = {**walker_run.LOWEST, "every": 1, "episodes": 2, "horizon": 1}
 FEATURES, REGRESSION_STEP = 16, 0.02

@@ -55,8 +55,8 @@ PRESETS: dict[str, dict[str, int]] = {
     "quick": {"width": 32, "steps": 3200, "demonstrated": 10, "snapshots": 100, "seeds": 1},
     "full": {"width": 128, "steps": 16_000, "demonstrated": 100, "snapshots": 250, "seeds": 3},
 }
-"""Sizes of the run (`walker_run.SIZES`), updates between its snapshots, and training seeds: half a minute, and about 3
-minutes, on one core."""
+"""Sizes of the run (`walker_run.SIZES`), updates between its snapshots, and training seeds: 15 s and 1.5 min on
+one core."""
 
 _LOWEST = {**walker_run.LOWEST, "snapshots": 1, "seeds": 1}
 _RUN_STORED: dict[str, gva.EMA] = {"EMA 0.003": gva.EMA(0.003), "EMA 0.001": gva.EMA(0.001)}
