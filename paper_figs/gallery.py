@@ -45,13 +45,14 @@ class Entry:
         return importlib.import_module(f"paper_figs.{self.module}")
 
 
-def _computed(module: str) -> Entry:
-    return Entry(module, "computed", ASSETS / f"{module}.nc")
+def _computed(module: str, paper: int | None = None) -> Entry:
+    return Entry(module, "computed", ASSETS / f"{module}.nc", paper)
 
 
 LANGUAGE = ASSETS.parents[1] / "neural" / "language" / "assets"
 
 FIGURES: dict[str, Entry] = {
+    "butterfly": _computed("butterfly", paper=1),
     "cliff-phase": _computed("cliff_phase"),
     "scalar-gva": _computed("scalar_gva"),
     "drift": _computed("drift"),
@@ -59,9 +60,13 @@ FIGURES: dict[str, Entry] = {
     "ema-rates": _computed("ema_rates"),
     "decay-or-average": _computed("decay_or_average"),
     "horizon-exponents": _computed("horizon_exponents"),
+    "average-paths": _computed("average_paths"),
+    "gradient-noise": _computed("gradient_noise"),
+    "reconstruction": _computed("reconstruction"),
     "cloning": Entry("cloning", "dataset"),
     "interventions": Entry("interventions", "file", paper=2),
     "language": Entry("language_gallery", "file", LANGUAGE / "grammar.nc", paper=4),
+    "survival": Entry("survival", "file", LANGUAGE / "grammar.nc"),
     "parting": Entry("parting", "file", LANGUAGE / "parting.nc"),
     "experts": Entry("experts", "nothing", paper=5),
 }

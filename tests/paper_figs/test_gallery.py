@@ -13,6 +13,7 @@ from paper_figs.gallery import FIGURES, data_of, names
 
 
 def test_figures_have_names_and_numbers() -> None:
+    assert names("1") == ["butterfly"]
     assert names("4") == ["language"]
     assert names("cliff-phase") == ["cliff-phase"]
     assert {"scalar-gva", "language", "experts"} <= set(names("all"))
