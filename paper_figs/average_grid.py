@@ -214,7 +214,7 @@ def _by_memory(axes: Axes, rows: Sequence[Row], what: str) -> None:
         axes.plot([row.age for row in own], [f.value for f in found], "-", color=colour, lw=0.8, alpha=0.7)
         marks(axes, [row.age for row in own], found, fmt=marker, color=colour, ms=4.5, label=kind)
     axes.set(xscale="log", xlabel="mean age of the average (updates)")
-    axes.set_ylim(bottom=0.0)
+    axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])
 
 
 def _tasks(axes: Axes, tasks: dict[str, list[Row]]) -> None:
@@ -312,11 +312,12 @@ def caption(grid: Grid) -> str:
         theory = f"; by the theory with the lag {said[0]:.2g} and {said[1]:.2g} (stars; hollow: noise alone)"
     return (
         f"Averages of the iterates at a constant step size, {grid.updates:,} updates, {grid.seeds}; returns of "
-        f"{iterates} spaced iterates from three quarters of the run on, from {episodes} initial conditions (fewer on the "
-        f"slow tasks), over the expert's from the same ones. 95 % t-intervals over seeds. A, B: {TASKS[0]}, every "
+        f"{iterates} spaced iterates from three quarters of the run on, from {episodes} initial conditions (fewer on "
+        f"the slow tasks), over the expert's from the same ones. 95 % t-intervals over seeds. A, B: {TASKS[0]}, every "
         f"average that was rolled out by its mean age; raw {raw.level.value:.2f}, best {best.name} "
         f"{best.level.value:.2f}. C: {len(grid.tasks)} tasks. D, E: raw and {DEFAULT} when one thing of the base is "
-        "changed. F, G: return, and held-out loss at the end less raw's, for averages of rate t^(−α) over the whole run and over its "
-        f"second half; least at α = {seen[False]:.2g} and {seen[True]:.2g}{theory}. Theory: excess loss kept up by the "
+        "changed. F, G: return, and held-out loss at the end less raw's, for averages of rate t^(−α) over the whole "
+        f"run and over its second half; least at α = {seen[False]:.2g} and {seen[True]:.2g}{theory}. Theory: excess "
+        "loss kept up by the "
         "noise, and what trailing a drift costs, for the spectrum measured at the end of each run."
     )

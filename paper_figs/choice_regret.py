@@ -10,7 +10,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from neural.predictions.arms import TASKS
 from neural.predictions.choice import LEAST_LOSS, THEORY, choices, interquartile_mean
 from neural.statistics import Estimate, mean_estimate
 from paper_figs import style
@@ -100,10 +99,11 @@ def caption(regrets: Regrets) -> str:
     chose = ", ".join(f"{names[i]} ({counts[i]})" for i in np.argsort(-counts))
     return (
         f"Regret of choosing an average before any rollout, {regrets.regret.sizes['arm']} arms, {regrets.seeds}: the "
-        "return of the best average of the bank less that of the one chosen, in late spaced iterates; the best is found "
-        "on half of the initial conditions and its return taken from the other half, so that regret may be negative. "
-        f"{THEORY} sees the measured spectrum and drift alone, {LEAST_LOSS} the held-out loss at the end; the others are "
-        f"fixed. Small: seeds; large: means with 95 % t-intervals over seeds. All arms [bootstrap, stratified by arm], "
-        f"% of the expert's return: {said}. The theory chose {chose}. Arms of {TASKS[0]} without a step size in their "
-        "name are bases."
+        "return of the best average of the bank less that of the one chosen, in late spaced iterates; the best is "
+        "found on half of the initial conditions and its return taken from the other half, so that regret may be "
+        "negative. "
+        f"{THEORY} sees the measured spectrum and drift alone, {LEAST_LOSS} the held-out loss at the end; the "
+        "others are fixed. Small: seeds; large: means with 95 % t-intervals over seeds. All arms [bootstrap, "
+        "stratified by arm], "
+        f"% of the expert's return: {said}. The theory chose {chose}."
     )

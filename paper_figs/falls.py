@@ -130,7 +130,8 @@ def caption(falls: FallsOfTasks) -> str:
         onsets = f"; falls begin {o.value:.2f} [{o.low:.2f}, {o.high:.2f}] times as often per update as the law says"
     e = falls.explained
     return (
-        f"Raw iterates of the base on {len(falls.tasks)} tasks, {falls.seeds}; spaced iterates x initial conditions per "
+        f"Raw iterates of the base on {len(falls.tasks)} tasks, {falls.seeds}; spaced iterates x initial conditions "
+        "per "
         f"seed: {sizes}. Above: returns of single episodes over the expert's mean; values beyond the axis are in the "
         "outermost bins. Below: how many of an iterate's episodes fall, mean over seeds with 95 % t-intervals, and the "
         "law of a noisy threshold whose c and r match the mean and the variance of the fallen fraction, all else "

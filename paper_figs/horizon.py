@@ -1,4 +1,4 @@
-"""How the spread of the return grows with the horizon, and how fast neighbours part, against the loop's exponent (N3)."""
+"""Growth of the return's spread with the horizon, and parting of neighbours, against the loop's exponent (N3)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from gvatheory.separation import return_growth_law
 from neural.predictions.arms import TASKS
 from neural.predictions.decision import mean_effect
-from neural.predictions.horizons import amplification
+from neural.predictions.horizons import near_amplification
 from neural.predictions.n3_horizon import NEAR, growth_over_theory, rate_over_exponent
 from neural.statistics import RAW, Estimate
 from paper_figs import style
@@ -32,7 +32,7 @@ class Loop:
         exponent: Λ of the raw loop, mean over seeds.
         anchor: place of the first horizon from which growth is compared.
         rates: (seeds, 2) exponent and rate of parting of very near neighbours.
-        growth: (seeds, 2) ln growth of the spread while small, by the exponent and seen; NaN where there is none.
+        growth: (seeds, 2) ln growth of a small change of the return, by the exponent and seen; NaN if there is none.
     """
 
     horizons: np.ndarray
@@ -73,7 +73,7 @@ def _loop(data: xr.Dataset) -> Loop:
     seeds = [data.isel(seed=i) for i in range(data.sizes["seed"])]
     returns = data["return"].sel(average=RAW).transpose("seed", "iterate", "episode", "horizon").values
     spread = np.sqrt(np.var(returns.astype(np.float64), axis=1, ddof=1).mean(axis=1))
-    found = [amplification(one, RAW) for one in seeds]
+    found = [near_amplification(one) for one in seeds]
     growth = [(np.nan, np.nan) if a is None else (a.predicted.value, a.measured.value) for a in found]
     rates = [(float(one["exponent"][NEAR]), float(one["rate"][NEAR])) for one in seeds]
     horizons = data["horizon"].values
@@ -88,7 +88,7 @@ def _loop(data: xr.Dataset) -> Loop:
 
 
 def draw(loops: Loops) -> Figure:
-    """A: spread against the horizon; B: rate of parting against the exponent; C: growth seen against predicted."""
+    """A: spread against the horizon; B: rate of parting against the exponent; C: growth of a small change."""
     with style.canvas(11.0, 4.2) as figure:
         panels = figure.subplots(1, 3, width_ratios=(1.25, 1.0, 1.0))
         for i, (task, loop) in enumerate(loops.tasks.items()):
@@ -103,10 +103,8 @@ def draw(loops: Loops) -> Figure:
             ends = np.array([*axes.get_xlim(), *axes.get_ylim()])
             axes.axline((0.0, 0.0), slope=1.0, color=style.MUTED, ls="--", lw=1.0)
             axes.set(xlim=(ends.min(), ends.max()), ylim=(ends.min(), ends.max()))
-        panels[1].set(
-            title="B  Parting of near neighbours", xlabel="largest exponent Λ (1/step)", ylabel="rate (1/step)"
-        )
-        panels[2].set(title="C  ln growth of the spread", xlabel="by the exponent", ylabel="seen")
+        panels[1].set(title="B  Parting of near neighbours", xlabel="largest exponent Λ (1/step)", ylabel="rate")
+        panels[2].set(title="C  ln growth of a small change", xlabel="by the exponent", ylabel="seen")
         handles = panels[0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside upper center", ncols=6)
     return figure
@@ -138,15 +136,16 @@ def _against(axes: Axes, pairs: np.ndarray, look: dict[str, str]) -> None:
 def caption(loops: Loops) -> str:
     """What the figure shows, with the seeds, exponents and N3's ratios."""
     lost = sum(int(np.isnan(loop.growth).any(axis=1).sum()) for loop in loops.tasks.values())
-    without = f" {lost} runs had no range in which the spread was small." if lost else ""
+    without = f" {lost} runs had no range in which the change was small." if lost else ""
     exponents = ", ".join(f"{task} {loop.exponent:.3g}".replace("-", "−") for task, loop in loops.tasks.items())
     exponents = exponents.replace("−v4", "-v4")
     rate, growth = (f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for e in (loops.rate_ratio, loops.growth_ratio))
     return (
-        f"Raw iterates of the base on {len(loops.tasks)} tasks, {loops.seeds}. A: std over consecutive iterates of the "
-        "return from the same start, geometric mean over seeds with 95 % t-intervals; dashed: growth by the mean of the "
-        "largest Lyapunov exponents, from the first horizon of ten steps on and up to the largest spread. Exponents per "
-        f"step: {exponents}. B: slope of ln distance of neighbours a very small step apart against the exponent; C: ln "
-        "growth of the spread while below a tenth of its ceiling, seen against predicted. Small: seeds; large: means "
+        f"Raw iterates of the base on {len(loops.tasks)} tasks, {loops.seeds}. A: std over consecutive iterates of "
+        "the return from the same start, geometric mean over seeds with 95 % t-intervals; dashed: growth by the mean "
+        "of the largest Lyapunov exponents, from the first horizon of ten steps on and up to the largest spread, which "
+        f"holds while changes are small. Exponents per step: {exponents}. B: slope of ln distance of neighbours a very "
+        "small step apart against the exponent; C: ln growth of the return's change by such a step, while below a "
+        "tenth of its ceiling, seen against predicted. Small: seeds; large: means "
         f"with 95 % t-intervals. Over tasks, rate / exponent {rate}, growth seen / predicted {growth}.{without}"
     )

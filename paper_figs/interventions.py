@@ -135,8 +135,10 @@ def caption(dataset: xr.Dataset) -> str:
     return (
         f"Standard deviation over iterates of the mean return over {dataset.sizes['episode']} initial conditions, in "
         f"units of the expert's return, of the raw iterate and of an average of it: {len(rows)} interventions on "
-        f"{tasks}, {_seeds(dataset)}. A: {counts[0]} iterates further apart than the average remembers; B: the last {counts[1]}, one by "
-        f"one. Whiskers: 95 % intervals; {speak}. Dashed: the base's raw spread, with the factor of {MARGIN:g} that N7 allows.{theory} A spread is small too where every "
+        f"{tasks}, {_seeds(dataset)}. A: {counts[0]} iterates further apart than the average remembers; B: the last "
+        f"{counts[1]}, one by "
+        f"one. Whiskers: 95 % intervals; {speak}. Dashed: the base's raw spread, with the factor of {MARGIN:g} that "
+        f"N7 allows.{theory} A spread is small too where every "
         f"episode falls: hollow marks are those whose mean return is under half the expert's.{lost}"
     )
 

@@ -119,7 +119,8 @@ def caption(orders: Orders) -> str:
     """What the figure shows, with sample sizes and powers."""
     return (
         f"Policies displaced from {orders.centre} at the end of {TASKS[0]}'s base by s times the iterates' own noise, "
-        f"{orders.directions} directions, {orders.seeds}; geometric means over seeds with 95 % t-intervals. A: mean over "
+        f"{orders.directions} directions, {orders.seeds}; geometric means over seeds with 95 % t-intervals. A: mean "
+        "over "
         "directions, signs and starts of the change of the return of H steps; B: loss of both signs together less that "
         "at the centre. Dashed: the predicted powers through the smallest change clear of rounding (dotted). Powers "
         f"fitted below a tenth of the ceiling: return at {HORIZON} steps "

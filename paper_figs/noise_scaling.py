@@ -136,8 +136,8 @@ def _panel(axes: Axes, sweep: Sweep) -> None:
         axes.plot(x, level * (x / middle) ** sweep.slope.value, "-", color=style.RAW, lw=1.0, label="fitted power")
     if sweep.exact:
         axes.plot(x, sweep.exact, "x-.", color=style.AVERAGES[1], lw=1.2, ms=5, label="exact law, measured spectrum")
-    at = 0.04 if sweep.slope.value > 0 else 0.55
-    axes.text(at, 0.95, _exponents(sweep), transform=axes.transAxes, va="top", fontsize=8, color=style.INK)
+    at, side = (0.96, "right") if sweep.theory[0] < 0 else (0.04, "left")
+    axes.text(at, 0.97, _exponents(sweep), transform=axes.transAxes, va="top", ha=side, fontsize=8, color=style.INK)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high * 2.5)
 

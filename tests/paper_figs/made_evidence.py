@@ -107,6 +107,7 @@ def _horizons(arm: Arm, rng: np.random.Generator) -> xr.Dataset:
         {
             "return": (("iterate", "average", "episode", "horizon"), 100.0 + noise * size),
             "distance": (("pair", "episode", "step"), np.repeat(distance[:, None], starts, axis=1)),
+            "near_change": (("episode", "horizon"), 1e-3 * rng.standard_normal((starts, 1)) * size),
             **{name: ("pair", np.full(3, value) * (jitter if "rate" in name else 1)) for name, value in loop.items()},
         },
         {"average": [RAW, DEFAULT], "pair": pairs, "horizon": list(HORIZONS), "step": steps},
