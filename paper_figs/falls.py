@@ -108,9 +108,8 @@ def _counts(axes: Axes, falls: Falls) -> None:
     if np.all(np.isfinite(falls.law)):
         axes.plot(counts, falls.law, "D-", color=style.INK, ms=4, lw=1.0, label="noisy threshold")
     else:
-        axes.text(
-            0.5, 0.9, "no law: falls too few\nor too even", transform=axes.transAxes, ha="center", va="top", fontsize=7
-        )
+        look = {"transform": axes.transAxes, "ha": "center", "va": "top", "fontsize": 7}
+        axes.text(0.5, 0.9, "no law: all or none fall,\nor too evenly", **look)
     axes.set_ylim(0.0, 1.0)
     axes.set_xticks(counts)
     axes.set_xlabel(f"fallen episodes of {len(counts) - 1}")
