@@ -172,6 +172,7 @@ def _theory(of: Spectra, name: str) -> tuple[float, float]:
 def draw(grid: Grid) -> Figure:
     """Above: return and falls by memory, return on all tasks, by data; below: all arms, then powers."""
     with style.canvas(13.0, 7.4) as figure:
+        figure.set_layout_engine("constrained", w_pad=0.1)
         cells = figure.add_gridspec(2, 4)
         rows = grid.tasks[TASKS[0]]
         for column, (what, title, label) in enumerate(
@@ -241,7 +242,7 @@ def _arms(axes: Axes, arms: Sequence[tuple[str, str, Row, Row]]) -> None:
     places = np.cumsum([0.0] + [1.0 + 0.5 * (a[0] != b[0]) for a, b in itertools.pairwise(arms)])
     for member, (name, colour) in enumerate(((RAW, style.RAW), (DEFAULT, style.AVERAGES[0]))):
         for place, arm in zip(places, arms, strict=True):
-            level = arm[2 + member].level
+            level = arm[2:][member].level
             axes.plot([level.low, level.high], [place] * 2, "-", color=colour, lw=1.1)
             axes.plot(level.value, place, "o", color=colour, ms=4, label=None if place else name)
     axes.axvline(1.0, color=style.MUTED, lw=0.8, ls="--")
@@ -295,6 +296,9 @@ def _power_losses(axes: Axes, powers: Sequence[Power]) -> None:
                 axes.plot(x, y, dash, color=colour, lw=1.3, label=f"{words}, {when}")
                 best = int(np.argmin(y))
                 axes.plot(x[best], y[best], "*", color=colour, ms=10, mfc="white" if what == "noise" else colour)
+    ends = [e for power in powers for e in (power.gained.low, power.gained.high, power.noise or 0.0)]
+    room = 0.4 * (max(ends) - min(ends))  # the lag is estimated high: its curves may leave the axis
+    axes.set_ylim(min(ends) - 0.3 * room, max(ends) + 2.0 * room)
     axes.set(title="G  Loss of power averages t^(−α)", xlabel="α", ylabel="loss less raw's (action²)")
     axes.legend(loc="best", fontsize=6.5)
 

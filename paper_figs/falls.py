@@ -97,7 +97,7 @@ def _returns(axes: Axes, falls: Falls) -> None:
     parts = [inside[falls.fallen], inside[~falls.fallen]]
     weights = [np.full(len(part), 1.0 / total) for part in parts]
     colours = (style.RAW, style.AVERAGES[0])
-    axes.hist(parts, _BINS, weights=weights, stacked=True, color=colours, label=["fell", "did not fall"])
+    axes.hist(parts, list(_BINS), weights=weights, stacked=True, color=colours, label=["fell", "did not fall"])
     axes.set_xlabel("return / expert's")
 
 

@@ -65,8 +65,8 @@ def data(directory: Path | str) -> Loops:
     if not names:
         raise FileNotFoundError(f"no horizons in {evidence.directory}")
     tasks = {task: _loop(evidence[f"{task} base horizons"]) for task in names}
-    ratios = (effect(evidence, tasks=names).interval(0.95) for effect in (rate_over_exponent, growth_over_theory))
-    return Loops(tasks, *ratios, seeds_in_words(evidence[f"{names[0]} base horizons"]))
+    rate, growth = (effect(evidence, tasks=names).interval(0.95) for effect in (rate_over_exponent, growth_over_theory))
+    return Loops(tasks, rate, growth, seeds_in_words(evidence[f"{names[0]} base horizons"]))
 
 
 def _loop(data: xr.Dataset) -> Loop:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -129,7 +130,7 @@ def _panel(axes: Axes, sweep: Sweep) -> None:
     if np.all(np.isfinite(values)):
         middle, level = np.exp(np.log(x).mean()), np.exp(np.log(values).mean())
         lines = [level * (x / middle) ** power for power in sweep.theory]
-        look = {"color": style.AVERAGES[0], "label": "predicted power"}
+        look: dict[str, Any] = {"color": style.AVERAGES[0], "label": "predicted power"}
         if len(lines) > 1:
             axes.fill_between(x, *lines, alpha=0.2, lw=0, **look)
         axes.plot(x, lines[0], "--", lw=1.2, **look)

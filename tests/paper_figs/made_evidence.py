@@ -32,7 +32,7 @@ SIZE = dataclasses.replace(
     spaced=SPACED,
 )
 """A tenth as long as the iterates of `made` say, for the exact laws to be quick; nothing compares the two."""
-EXPONENTS = dict(zip(TASKS, (0.08, 0.15, -0.02, 0.05, 0.1), strict=True))
+EXPONENTS: dict[str, float] = dict(zip(TASKS, (0.08, 0.15, -0.02, 0.05, 0.1), strict=True))
 """Largest exponent of the raw loop, by task."""
 
 
