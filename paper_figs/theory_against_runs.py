@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from gvatheory.averaging import LastIterate
 from neural.predictions import n4_variance_factors as n4
@@ -141,6 +142,8 @@ def _panel(axes: Axes, points: list[Point], arms: list[str]) -> None:
         if any(p.arm == arm for p in points):
             axes.plot([], [], _MARKERS[i % len(_MARKERS)], color=style.AVERAGES[i % 5], ms=4.5, label=arm)
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_formatter(NullFormatter())
 
 
 def caption(comparison: Comparison) -> str:
