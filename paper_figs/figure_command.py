@@ -16,7 +16,8 @@ class Figure:
     out: Path = Path("runs/figures")
     """Directory."""
     data: Path | None = None
-    """Dataset to draw instead: of a cloning run for cloning, of a campaign for interventions."""
+    """Dataset to draw instead: of a cloning run for cloning, of a campaign for interventions; or a directory of
+    evidence."""
     fresh: bool = False
     """Compute the data anew, of figures that are computed."""
     preset: Literal["quick", "full"] = "quick"

@@ -31,7 +31,7 @@ class Entry:
         module: of `paper_figs`, its last name.
         source: of its data: "computed" by the module's `data(preset, seed=, progress=)`, a "dataset" as it is, or what
             the module's `data` makes of a "file", or of "nothing" but what the project has.
-        shipped: file of its dataset; None if it must be named, or none is needed.
+        shipped: file of its dataset, or directory of its evidence; None if it must be named, or none is needed.
         paper: number of the paper's figure that it stands for, or None.
     """
 
@@ -50,6 +50,13 @@ def _computed(module: str, paper: int | None = None) -> Entry:
 
 
 LANGUAGE = ASSETS.parents[1] / "neural" / "language" / "assets"
+EVIDENCE = ASSETS.parents[1] / "neural" / "predictions" / "assets" / "verdict"
+"""Directory of what the predictions are judged by; its figures take another one as their file."""
+
+
+def _of_evidence(module: str, paper: int | None = None) -> Entry:
+    return Entry(module, "file", EVIDENCE, paper)
+
 
 FIGURES: dict[str, Entry] = {
     "butterfly": _computed("butterfly", paper=1),
@@ -64,13 +71,26 @@ FIGURES: dict[str, Entry] = {
     "gradient-noise": _computed("gradient_noise"),
     "reconstruction": _computed("reconstruction"),
     "cloning": Entry("cloning", "dataset"),
-    "interventions": Entry("interventions", "file", paper=2),
+    "predictions": _of_evidence("prediction_forest"),
+    "interventions": _of_evidence("interventions", paper=2),
+    "averages": _of_evidence("average_grid", paper=3),
+    "noise-scaling": _of_evidence("noise_scaling"),
+    "linear-theory": _of_evidence("theory_against_runs"),
+    "choice": _of_evidence("choice_regret"),
+    "falls": _of_evidence("falls"),
+    "horizon": _of_evidence("horizon"),
+    "orders": _of_evidence("noise_orders"),
     "language": Entry("language_gallery", "file", LANGUAGE / "grammar.nc", paper=4),
     "survival": Entry("survival", "file", LANGUAGE / "grammar.nc"),
     "parting": Entry("parting", "file", LANGUAGE / "parting.nc"),
     "experts": Entry("experts", "nothing", paper=5),
 }
 """By the name on the command line."""
+
+
+def _ships(entry: Entry) -> bool:
+    """Whether it is drawn without a file named; a source tree may be without the evidence."""
+    return entry.source == "nothing" or (entry.shipped is not None and (entry.shipped != EVIDENCE or EVIDENCE.is_dir()))
 
 
 def names(wanted: str) -> list[str]:
@@ -80,7 +100,7 @@ def names(wanted: str) -> list[str]:
         ValueError: if there is none, naming those there are.
     """
     if wanted == "all":
-        return [name for name, entry in FIGURES.items() if entry.shipped is not None or entry.source == "nothing"]
+        return [name for name, entry in FIGURES.items() if _ships(entry)]
     by_number = [name for name, entry in FIGURES.items() if entry.paper is not None and str(entry.paper) == wanted]
     if wanted not in FIGURES and not by_number:
         numbers = sorted(str(entry.paper) for entry in FIGURES.values() if entry.paper is not None)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from neural.predictions.decision import ERROR, FAMILY, LEAST_SEEDS, Verdict
-from neural.predictions.evidence import SHIPPED, Evidence
+from neural.predictions.evidence import SHIPPED
 from neural.predictions.registry import agree, judge_all
 from paper_figs import style
+from paper_figs.evidence_parts import opened
 from paper_figs.gallery import FIGURES, data_of
 from paper_figs.prediction_tables import choice_rows, mark, region
 from paper_figs.results_text import CHOICE, COMMENTARY, INTRODUCTION
@@ -43,7 +44,7 @@ def write_page(path: Path | str, progress: Callable[[int, int], None] | None = N
         FileNotFoundError: if the evidence does not ship.
     """
     path = Path(path)
-    evidence = {name: Evidence(SHIPPED / name) for name in ("verdict", "check") if (SHIPPED / name).is_dir()}
+    evidence = {name: opened(SHIPPED / name) for name in ("verdict", "check") if (SHIPPED / name).is_dir()}
     found = {name: judge_all(one) for name, one in evidence.items()}
     pictures = path.with_suffix("")
     pictures.mkdir(parents=True, exist_ok=True)

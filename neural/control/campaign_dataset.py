@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,45 @@ def gather(
     return dataset
 
 
+def of_runs(
+    interventions: Sequence[Intervention],
+    runs: Mapping[str, xr.Dataset],
+    experiments: Mapping[str, CloningExperiment],
+    average: str,
+    *,
+    resamples: int = 100,
+) -> xr.Dataset:
+    """As `gather`, of runs of one task that are at hand, each of the same learner seeds.
+
+    Intervals within single runs are coarse unless `resamples` is raised; over several seeds nobody reads them.
+
+    Args:
+        interventions: in the order wanted.
+        runs, experiments: by the intervention's name; `expert_return` of the runs is over their own episodes.
+        average: of every run's bank, that the raw iterates are compared with.
+        resamples: of the bootstrap, ≥ 100.
+
+    Raises:
+        ValueError: if there are no interventions.
+    """
+    if not interventions:
+        raise ValueError("interventions must be at least one, got none")
+    first = runs[interventions[0].name]
+    task, seeds = experiments[interventions[0].name].task, [int(seed) for seed in first["seed"].values]
+    cells = [Cell(task, seeds[0], (i,), experiments[i.name], i.name) for i in interventions]
+    dataset = _empty(interventions, [task], seeds, cells)
+    for i, intervention in enumerate(interventions):
+        for s, seed in enumerate(seeds):
+            run = runs[intervention.name].sel(seed=seed, drop=True)
+            if np.isfinite(run["return"].values).all():
+                _fill_from(dataset, (i, 0, s), run, average, resamples)
+            else:
+                dataset["status"].values[i, 0, s] = DIVERGED
+    dataset["average_name"] = "intervention", [average] * len(interventions)
+    dataset["expert_return"] = "task", [float(first["expert_return"].mean())], {"units": "reward"}
+    return dataset
+
+
 def _empty(
     interventions: Sequence[Intervention], tasks: list[str], seeds: list[int], cells: Sequence[Cell]
 ) -> xr.Dataset:
@@ -146,7 +185,12 @@ def _fill(
     if divergence(directory) is not None:
         dataset["status"].values[where] = DIVERGED
         return
-    run = load_dataset(directory / "run.nc").sel(average=[RAW, intervention.average_name])
+    _fill_from(dataset, where, load_dataset(directory / "run.nc"), intervention.average_name, resamples)
+
+
+def _fill_from(dataset: xr.Dataset, where: tuple[int, int, int], run: xr.Dataset, average: str, resamples: int) -> None:
+    """Put a finished run of one seed into its place; `dataset` is changed."""
+    run = run.sel(average=[RAW, average])
     count = run.sizes["iterate"]
     dataset["status"].values[where] = DONE
     for name, dims in (

@@ -10,31 +10,21 @@ from __future__ import annotations
 import functools
 import math
 
-import numpy as np
-
 from neural.predictions.arms import LATE, TASKS
 from neural.predictions.decision import Criterion, Effect, Prediction, mean_effect
 from neural.predictions.evidence import Evidence
-from neural.predictions.spreads import expert_level, losses, mean_returns
+from neural.predictions.spreads import expert_level, late_iterates, losses, mean_returns
 from neural.statistics import RAW
 
 UNIFORM, POWER = "Polyak", "power 2/3"
-SHARE = 0.75
-"""Of the run, after which iterates count."""
 MARGIN = 0.02
 """Of the expert's return, or of what averaging gains in loss: what a loss of α = 1 may be and still count as none."""
-
-
-def _late(run) -> np.ndarray:
-    """Which of the spaced iterates count."""
-    spaced = run["iterate"].values[np.flatnonzero(run["spaced"].values)]
-    return spaced >= SHARE * spaced.max()
 
 
 def return_difference(evidence: Evidence, *, ending: str = LATE, task: str = TASKS[0]) -> Effect:
     """Mean return of the uniform average less that of α = 2/3, in units of the expert's return."""
     run = evidence[f"{task} base"]
-    kept = _late(run)
+    kept = late_iterates(run)
     difference = mean_returns(run, UNIFORM + ending) - mean_returns(run, POWER + ending)
     return mean_effect(difference[:, kept].mean(axis=1) / expert_level(run))
 
@@ -42,7 +32,7 @@ def return_difference(evidence: Evidence, *, ending: str = LATE, task: str = TAS
 def loss_difference(evidence: Evidence, *, ending: str = LATE, task: str = TASKS[0]) -> Effect:
     """Loss of the uniform average less that of α = 2/3, over what the latter gains on raw."""
     run = evidence[f"{task} base"]
-    kept = _late(run)
+    kept = late_iterates(run)
     uniform, power, raw = (losses(run, name)[:, kept].mean(axis=1) for name in (UNIFORM + ending, POWER + ending, RAW))
     return mean_effect((uniform - power) / (raw - power))
 

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
+from scipy.stats import binom
 
 from gvatheory.paths import fall_fraction, threshold_dynamics
 from neural.predictions.arms import TASKS
@@ -28,7 +29,7 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
-def _episodes(run: xr.Dataset, variable: str, window: str = "spaced") -> np.ndarray:
+def raw_episodes(run: xr.Dataset, variable: str, window: str = "spaced") -> np.ndarray:
     """(seeds, iterates, episodes) of raw."""
     chosen = run.isel(iterate=np.flatnonzero(run[window].values)).sel(average=RAW)
     return chosen[variable].transpose("seed", "iterate", "episode").values.astype(np.float64)
@@ -76,10 +77,17 @@ def threshold(fallen: np.ndarray) -> tuple[float, float]:
     return c, float(root)
 
 
+def fallen_law(c: float, r: float, episodes: int) -> np.ndarray:
+    """(episodes + 1,) probability that so many of the episodes fall, from none to all; NaN without a law."""
+    if not (math.isfinite(c) and math.isfinite(r)):
+        return np.full(episodes + 1, math.nan)
+    falls = ndtr((math.sqrt(r) * _NODES - c) / math.sqrt(1.0 - r))
+    return binom.pmf(np.arange(episodes + 1)[:, None], episodes, falls) @ _WEIGHTS
+
+
 def none_falls(c: float, r: float, episodes: int) -> float:
     """Probability that none of the episodes falls."""
-    safe = ndtr((c - math.sqrt(r) * _NODES) / math.sqrt(1.0 - r))
-    return float(_WEIGHTS @ safe**episodes)
+    return float(fallen_law(c, r, episodes)[0])
 
 
 def onset_rate(c: float, r: float, rough: float) -> float:
@@ -96,20 +104,20 @@ def _flat(values: np.ndarray, places: np.ndarray) -> np.ndarray:
 def explained(evidence: Evidence) -> Effect:
     """Share of the variance of single returns, over iterates and initial conditions, that falls explain."""
     run = evidence[f"{TASKS[0]} base"]
-    returns, fallen = _episodes(run, "return"), _episodes(run, "fallen")
+    returns, fallen = raw_episodes(run, "return"), raw_episodes(run, "fallen")
     return jackknife_effect(lambda p: explained_share(_flat(returns, p), _flat(fallen, p)), len(returns))
 
 
 def bimodal(evidence: Evidence) -> Effect:
     """`valley` of all returns of raw over spaced iterates."""
     run = evidence[f"{TASKS[0]} base"]
-    returns, level = _episodes(run, "return"), expert_level(run)
+    returns, level = raw_episodes(run, "return"), expert_level(run)
     return jackknife_effect(lambda p: valley(_flat(returns, p), level), len(returns))
 
 
 def safe_iterates(evidence: Evidence) -> Effect:
     """Fraction of spaced iterates at which no episode falls, less what the law says."""
-    fallen = _episodes(evidence[f"{TASKS[0]} base"], "fallen")
+    fallen = raw_episodes(evidence[f"{TASKS[0]} base"], "fallen")
 
     def surplus(places: np.ndarray) -> float:
         chosen = _flat(fallen, places)
@@ -121,7 +129,7 @@ def safe_iterates(evidence: Evidence) -> Effect:
 def onsets(evidence: Evidence) -> Effect:
     """Rate of falls between consecutive iterates over what the law says, with c and r of the spaced ones."""
     run = evidence[f"{TASKS[0]} base"]
-    spaced, fallen = _episodes(run, "fallen"), _episodes(run, "fallen", "consecutive")
+    spaced, fallen = raw_episodes(run, "fallen"), raw_episodes(run, "fallen", "consecutive")
     rough = roughness(evidence, f"{TASKS[0]} base")
 
     def ratio(places: np.ndarray) -> float:

@@ -8,6 +8,7 @@ parameters and change no action.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Sequence
 
@@ -50,6 +51,11 @@ class Spectra:
     by_seed: tuple[NoiseSpectrum, ...]
 
 
+def experiment_of_run(run: xr.Dataset) -> CloningExperiment:
+    """The experiment that a run's dataset is of."""
+    return experiment_of(json.loads(run.attrs["config"]))
+
+
 def spectra(evidence: Evidence, arm: str) -> Spectra:
     """Those measured after an arm's runs.
 
@@ -57,10 +63,12 @@ def spectra(evidence: Evidence, arm: str) -> Spectra:
         FileNotFoundError: if there are none.
     """
     data = evidence[f"{arm} spectrum"]
-    experiment = experiment_of(json.loads(evidence[arm].attrs["config"]))
-    return Spectra(experiment, tuple(from_dataset(data.isel(seed=i)) for i in range(data.sizes["seed"])))
+    return Spectra(
+        experiment_of_run(evidence[arm]), tuple(from_dataset(data.isel(seed=i)) for i in range(data.sizes["seed"]))
+    )
 
 
+@functools.lru_cache(maxsize=16)  # several criteria and figures ask for the same ones
 def window_factors(evidence: Evidence, arm: str, names: tuple[str, ...]) -> np.ndarray:
     """(averages, seeds) predicted variance of averages within the consecutive window over that of raw."""
     of = spectra(evidence, arm)
@@ -70,6 +78,7 @@ def window_factors(evidence: Evidence, arm: str, names: tuple[str, ...]) -> np.n
     return _losses(found)
 
 
+@functools.lru_cache(maxsize=16)  # several criteria and figures ask for the same ones
 def seed_factors(evidence: Evidence, arm: str, names: tuple[str, ...]) -> np.ndarray:
     """(averages, seeds) predicted variance of averages across seeds over that of raw."""
     of = spectra(evidence, arm)
@@ -79,8 +88,10 @@ def seed_factors(evidence: Evidence, arm: str, names: tuple[str, ...]) -> np.nda
 
 
 def _losses(found: Sequence[Sequence[linear_theory.Factors]]) -> np.ndarray:
-    """(averages, seeds) of factors by seed."""
-    return np.array([[one.loss for one in row] for row in found]).T
+    """(averages, seeds) of factors by seed; not to be written to, for they are kept."""
+    out = np.array([[one.loss for one in row] for row in found]).T
+    out.setflags(write=False)
+    return out
 
 
 def roughness(evidence: Evidence, arm: str) -> np.ndarray:

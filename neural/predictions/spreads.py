@@ -20,6 +20,12 @@ def mean_returns(run: xr.Dataset, average: str = RAW, window: str = "spaced") ->
     return chosen["return"].transpose("seed", "iterate", "episode").values.astype(np.float64).mean(axis=2)
 
 
+def late_iterates(run: xr.Dataset, share: float = 0.75) -> np.ndarray:
+    """Which of the spaced iterates come after that share of the run: where averages are compared."""
+    spaced = run["iterate"].values[np.flatnonzero(run["spaced"].values)]
+    return spaced >= share * spaced.max()
+
+
 def window_spread(run: xr.Dataset, average: str = RAW, window: str = "consecutive") -> np.ndarray:
     """(seeds,) standard deviation over a window's iterates of the return averaged over initial conditions."""
     return mean_returns(run, average, window).std(axis=1, ddof=1)
