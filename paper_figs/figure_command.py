@@ -1,6 +1,7 @@
 """The `gva figure` command."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +29,7 @@ class Figure:
     def run(self) -> int:
         from gvatheory import validation
         from paper_figs import style
-        from paper_figs.gallery import FIGURES, data_of, names
+        from paper_figs.gallery import EVIDENCE, FIGURES, data_of, names
         from paper_figs.progress import stage_bars
 
         validation.integer("seed", self.seed, 0)
@@ -40,16 +41,17 @@ class Figure:
         for name in chosen:
             with stage_bars() as report:
                 fresh = self.fresh and (FIGURES[name].source == "computed" or self.name != "all")
-                data = data_of(
-                    name,
-                    self.data,
-                    fresh,
-                    self.preset,
-                    self.seed,
-                    lambda done, total, name=name: report(name, done, total),
-                )
-            module = FIGURES[name].load()
-            for file in style.save(module.draw(data), self.out / name):
+                module = FIGURES[name].load()
+                tell = functools.partial(report, name)
+                try:
+                    data = data_of(name, self.data, fresh, self.preset, self.seed, tell)
+                    figure = module.draw(data)
+                except FileNotFoundError as e:
+                    if self.name != "all" or FIGURES[name].shipped != EVIDENCE:
+                        raise
+                    print(f"{name} is not drawn, the evidence that ships lacks a run: {e}")
+                    continue
+            for file in style.save(figure, self.out / name):
                 print(f"wrote {file}")
             print(module.caption(data))
         return 0

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from neural.predictions.evidence import SETS, SHIPPED, shipped
 from neural.runs import load_dataset
 
 ASSETS = Path(__file__).parent / "assets"
@@ -50,7 +51,7 @@ def _computed(module: str, paper: int | None = None) -> Entry:
 
 
 LANGUAGE = ASSETS.parents[1] / "neural" / "language" / "assets"
-EVIDENCE = ASSETS.parents[1] / "neural" / "predictions" / "assets" / "verdict"
+EVIDENCE = next(iter(shipped().values()), SHIPPED / SETS[0])
 """Directory of what the predictions are judged by; its figures take another one as their file."""
 
 

@@ -68,15 +68,17 @@ class PredictionTable:
     """Which predictions, N1 to N10; all if none is given."""
     data: Path | None = None
     """Directory of the evidence; the shipped one of the set of seeds if not given."""
-    seeds: Set = "verdict"
-    """Which shipped set of seeds."""
+    seeds: Set | None = None
+    """Which shipped set of seeds; the one that decides if not given."""
 
     def run(self) -> int:
         from neural.predictions.evidence import SHIPPED, Evidence
+        from paper_figs.gallery import EVIDENCE
         from neural.predictions.registry import judge_all
         from paper_figs.prediction_tables import choice_lines, verdict_lines
 
-        evidence = Evidence(SHIPPED / self.seeds if self.data is None else self.data)
+        own = EVIDENCE if self.seeds is None else SHIPPED / self.seeds
+        evidence = Evidence(own if self.data is None else self.data)
         print("\n".join(verdict_lines(judge_all(evidence, self.ids))))
         if not self.ids:
             print("\n".join(choice_lines(evidence)))

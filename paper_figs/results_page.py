@@ -4,11 +4,12 @@ Everything but the commentary (`results_text`) is computed from shipped evidence
 result does.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from neural.predictions.decision import ERROR, FAMILY, LEAST_SEEDS, Verdict
-from neural.predictions.evidence import SHIPPED
+from neural.predictions.evidence import SHIPPED, shipped
 from neural.predictions.registry import agree, judge_all
 from paper_figs import style
 from paper_figs.evidence_parts import opened
@@ -44,24 +45,28 @@ def write_page(path: Path | str, progress: Callable[[int, int], None] | None = N
         FileNotFoundError: if the evidence does not ship.
     """
     path = Path(path)
-    evidence = {name: opened(SHIPPED / name) for name in ("verdict", "check") if (SHIPPED / name).is_dir()}
-    found = {name: judge_all(one) for name, one in evidence.items()}
+    evidence = {name: opened(directory) for name, directory in shipped().items()}
+    if not evidence:
+        raise FileNotFoundError(f"no evidence in {SHIPPED}: make it by gva predictions run")
+    found = [judge_all(one) for one in evidence.values()]
     pictures = path.with_suffix("")
     pictures.mkdir(parents=True, exist_ok=True)
     names = [name for group in PICTURES.values() for name in group if name in FIGURES]
     captions, written = {}, []
     for done, name in enumerate(names, 1):
-        module, data = FIGURES[name].load(), data_of(name, None, False, "full", 0)
+        module = FIGURES[name].load()
         target = pictures / f"{name}.png"
-        target.write_bytes(style.png(module.draw(data), dpi=110))
-        captions[name] = module.caption(data)
-        written.append(target)
+        with contextlib.suppress(FileNotFoundError):  # of a figure whose runs are not among the evidence
+            data = data_of(name, None, False, "full", 0)
+            target.write_bytes(style.png(module.draw(data), dpi=110))
+            captions[name] = module.caption(data)
+            written.append(target)
         if progress is not None:
             progress(done, len(names))
     parts = [INTRODUCTION.format(error=ERROR, family=FAMILY, least=LEAST_SEEDS), *_overview(found)]
     parts += _pictures("", captions, pictures.name)
-    for name, verdict in found["verdict"].items():
-        parts += _section(name, verdict, found.get("check", {}).get(name))
+    for name, verdict in found[0].items():
+        parts += _section(name, verdict, found[1].get(name) if len(found) > 1 else None)
         parts += _pictures(name, captions, pictures.name)
     parts += ["## Which average should one use?", CHOICE]
     for name, one in evidence.items():
@@ -84,10 +89,10 @@ def _word(verdict: Verdict | FileNotFoundError | None) -> str:
     return verdict.outcome if isinstance(verdict, Verdict) else "not run"
 
 
-def _overview(found: Mapping[str, Found]) -> list[str]:
+def _overview(found: Sequence[Found]) -> list[str]:
     rows = [("", "prediction", "verdict", "second set of seeds", "they agree")]
-    for name, verdict in found["verdict"].items():
-        other = found.get("check", {}).get(name)
+    for name, verdict in found[0].items():
+        other = found[1].get(name) if len(found) > 1 else None
         agreeing = "–"
         if isinstance(verdict, Verdict) and isinstance(other, Verdict):
             agreeing = "yes" if agree(verdict, other) else "**no**"

@@ -19,6 +19,15 @@ from neural.runs import load_dataset, save_dataset
 SHIPPED = Path(__file__).parent / "assets"
 """Holds a directory per set of seeds."""
 
+SETS = ("verdict", "check")
+"""Sets of seeds that may ship, the one that decides first."""
+
+
+def shipped() -> dict[str, Path]:
+    """Directories of the sets of seeds that ship, the one that decides first; a source tree may be without any."""
+    return {name: SHIPPED / name for name in SETS if (SHIPPED / name).is_dir()}
+
+
 _SMALL = {"length": "int16", "fallen": "int8"}
 
 
