@@ -73,8 +73,8 @@ class PredictionTable:
 
     def run(self) -> int:
         from neural.predictions.evidence import SHIPPED, Evidence
-        from paper_figs.gallery import EVIDENCE
         from neural.predictions.registry import judge_all
+        from paper_figs.gallery import EVIDENCE
         from paper_figs.prediction_tables import choice_lines, verdict_lines
 
         own = EVIDENCE if self.seeds is None else SHIPPED / self.seeds
