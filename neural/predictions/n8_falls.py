@@ -146,8 +146,8 @@ PREDICTION = Prediction(
     statement="Returns over initial conditions have two modes, fallen and not; the fallen fraction over iterates "
     "follows the law of a noisy threshold, and falls begin as often as A8 says.",
     criteria=(
-        Criterion("share of the variance of single returns that falls explain", (0.5, 1.0), "near 1", explained),
-        Criterion("density of middling returns / lesser of low and high", (0.0, 1.0), "< 1: two modes", bimodal),
+        Criterion("share of the variance of single returns that falls explain", (0.5, math.inf), "near 1", explained),
+        Criterion("density of middling returns / lesser of low and high", (-math.inf, 1.0), "< 1: two modes", bimodal),
         Criterion("iterates at which none falls, seen less predicted", (-0.1, 0.1), "0", safe_iterates),
         Criterion("falls that begin per update, seen / predicted", (0.5, 2.0), "1", onsets),
     ),
