@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from neural.predictions.decision import ERROR, FAMILY, LEAST_SEEDS, Verdict
-from neural.predictions.evidence import SHIPPED, shipped
+from neural.predictions.evidence import SETS, SHIPPED, shipped
 from neural.predictions.registry import agree, judge_all
 from paper_figs import style
 from paper_figs.evidence_parts import opened
@@ -64,6 +64,8 @@ def write_page(path: Path | str, progress: Callable[[int, int], None] | None = N
         if progress is not None:
             progress(done, len(names))
     parts = [INTRODUCTION.format(error=ERROR, family=FAMILY, least=LEAST_SEEDS), *_overview(found)]
+    if len(evidence) < len(SETS):
+        parts.insert(1, f"**Only the set `{next(iter(evidence))}` ships so far: what it says is provisional.**")
     parts += _pictures("", captions, pictures.name)
     for name, verdict in found[0].items():
         parts += _section(name, verdict, found[1].get(name) if len(found) > 1 else None)

@@ -29,5 +29,30 @@ the bank's best average, found on half of the initial conditions and measured on
 average chosen. Means over five seeds with t-intervals; last column: interquartile mean over all runs, with a stratified
 bootstrap interval."""
 
-COMMENTARY: dict[str, str] = {}
+COMMENTARY: dict[str, str] = {
+    "N2": """The paper reports rewards that swing wildly while the validation loss hardly moves. So they do here, and
+relative to the loss above its floor too. The loss is of second order to the digit. The return is of first order only at
+horizons before the loop has amplified the change, tens of steps: beyond, a change of any size either stays microscopic
+or parts the trajectories altogether, so that the swing of full episodes is no small-noise expansion at all.""",
+    "N4": """The linear theory gets the sign and the order of an EMA's effect right, not its amount. The return of raw
+iterates is past a cliff for part of the time, that of an average hardly ever, so that an average takes away more of the
+spread than of the variance of the parameters, the more so the longer it is up to where lag sets in. Across seeds, what
+an average leaves is not noise but what the runs differ in otherwise.""",
+    "N5": """The paper's averages want to forget faster than α = 1, against convex theory. Here α = 1 from the first
+update is the worst of all, and α = 1 from half of the run on is as good as α = 2/3 there, as near as five seeds tell:
+it is the start that a uniform average does not forget, not a drift that goes on.""",
+    "N6": """The paper claims that an average can stand in for a decayed step. It does: the returns are equal within a
+hundredth of the expert's. The loss of the decay is lower than the exact law of one fixed quadratic has it: under a
+falling step Adam's preconditioner and the curvature follow the noise down, which a frozen quadratic cannot.""",
+    "N7": """The paper's Figure 2: of many interventions only variance reduction helps. No family changes the spread by
+more than a factor of two here, except what reduces variance, an average most of all. With five seeds most intervals
+still reach the margin.""",
+    "N8": """Most of the spread of single returns is whether an episode falls, and the fraction of fallen episodes has
+the law of a noisy threshold. In time it does not: falls begin several times as often as those of a smooth threshold in a
+moving Gaussian would. The landscape of the return is fractal on the scale of an update (`gva figure butterfly`), and a
+neighbouring iterate falls or not almost afresh.""",
+    "N10": """The noise of the gradient falls with the loss and stays, as the theory of regression has it; nothing in it
+grows. What grows is the distance of states along the rollout, later than the step that the criterion asks about: a
+Walker lands and steadies itself before it parts.""",
+}
 """By id of the prediction."""
