@@ -48,11 +48,10 @@ falling step Adam's preconditioner and the curvature follow the noise down, whic
 more than a factor of two here, except what reduces variance, an average most of all. With five seeds most intervals
 still reach the margin.""",
     "N8": """Most of the spread of single returns is whether an episode falls, and the fraction of fallen episodes has
-the law of a noisy threshold. In time it does not: falls begin several times as often as those of a smooth threshold in a
-moving Gaussian would. The landscape of the return is fractal on the scale of an update (`gva figure butterfly`), and a
-neighbouring iterate falls or not almost afresh.""",
+the law of a noisy threshold. In time it does not: falls begin several times as often as those of a smooth threshold in
+a moving Gaussian would. The landscape of the return is fractal on the scale of an update (`gva figure butterfly`), and
+a neighbouring iterate falls or not almost afresh.""",
     "N10": """The noise of the gradient falls with the loss and stays, as the theory of regression has it; nothing in it
-grows. What grows is the distance of states along the rollout, later than the step that the criterion asks about: a
-Walker lands and steadies itself before it parts.""",
+grows. What grows is the distance of states along the rollout, once the walker has landed.""",
 }
 """By id of the prediction."""
