@@ -42,11 +42,11 @@ def late_change(evidence: Evidence) -> Effect:
     return mean_effect(last / third, logarithmic=True)
 
 
-def separation(evidence: Evidence, *, early: int = 5, late: int = 500) -> Effect:
+def separation(evidence: Evidence, *, early: int = 5, late: int = 300) -> Effect:
     """Distance of the states of very near iterates at one step of an episode over that at an earlier one.
 
     Near by a millionth of an update: a whole update parts the states within a few steps. The late step is past the
-    landing, in which all states come closer. Of each seed the median over initial conditions, of episodes that last so
+    landing, in which all states come closer, and before most of the falls. Of each seed the median over initial conditions, of episodes that last so
     long.
     """
     distance = evidence[f"{TASKS[0]} base horizons"]["distance"].isel(pair=NEAR)
@@ -63,7 +63,7 @@ PREDICTION = Prediction(
         Criterion("slope of ln trace against ln loss along a run", (0.5, 1.5), "1", proportionality),
         Criterion("trace in the last quarter / third quarter", (0.8, 1.25), "1", late_change),
         Criterion(
-            "distance of neighbours' states, step 500 / step 5",
+            "distance of neighbours' states, step 300 / step 5",
             (10.0, math.inf),
             "≫ 1 in a loop that amplifies",
             separation,
