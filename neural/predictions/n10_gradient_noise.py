@@ -46,8 +46,8 @@ def separation(evidence: Evidence, *, early: int = 5, late: int = 300) -> Effect
     """Distance of the states of very near iterates at one step of an episode over that at an earlier one.
 
     Near by a millionth of an update: a whole update parts the states within a few steps. The late step is past the
-    landing, in which all states come closer, and before most of the falls. Of each seed the median over initial conditions, of episodes that last so
-    long.
+    landing, in which all states come closer, and before most of the falls. Of each seed the median over initial
+    conditions, of episodes that last so long.
     """
     distance = evidence[f"{TASKS[0]} base horizons"]["distance"].isel(pair=NEAR)
     middle = distance.sel(step=[early, late]).median("episode", skipna=True).transpose("seed", "step").values
