@@ -45,13 +45,13 @@ def evidence(directory: Path, without: tuple[str, ...] = (), shift: int = 0) -> 
         shift: of the random numbers.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for i, arm in enumerate(arms(SIZE, SEED_SETS["verdict"])):
+    for i, arm in enumerate(arms(SIZE, SEED_SETS["check"])):
         if arm.name in without:
             continue
         save_dataset(directory / f"{arm.slug}.nc", run_of(arm, i + shift))
         for what in set(arm.after) - set(without):
             parts = [_MEASURES[what](arm, np.random.default_rng([i + shift, k])) for k in range(SEEDS)]
-            whole = xr.concat(parts, dim=xr.DataArray(list(SEED_SETS["verdict"]), dims="seed", name="seed"))
+            whole = xr.concat(parts, dim=xr.DataArray(list(SEED_SETS["check"]), dims="seed", name="seed"))
             save_dataset(directory / f"{slug(f'{arm.name} {what}')}.nc", whole)
     return directory
 
@@ -83,7 +83,7 @@ def run_of(arm: Arm, seed: int = 0) -> xr.Dataset:
     curve = np.broadcast_to(late + early, (SEEDS, len(updates), len(kept))) * rng.uniform(0.98, 1.02, (SEEDS, 1, 1))
     trace = 40.0 * curve[:, :, 0]
     return (
-        run.assign_coords(update=updates, kept=kept, seed=list(SEED_SETS["verdict"]))
+        run.assign_coords(update=updates, kept=kept, seed=list(SEED_SETS["check"]))
         .assign(
             update_loss=(("seed", "update", "kept"), curve),
             update_gradient_noise=(("seed", "update"), trace),
@@ -104,7 +104,7 @@ def _spectrum(arm: Arm, rng: np.random.Generator) -> xr.Dataset:
 
 def _horizons(arm: Arm, rng: np.random.Generator) -> xr.Dataset:
     exponent, starts, iterates = EXPONENTS[arm.experiment.task], 5, 6
-    pairs, steps = [RAW, DEFAULT, "raw, 1e-06 of the step"], np.arange(0, 201)
+    pairs, steps = [RAW, DEFAULT, "raw, 1e-06 of the step"], np.arange(0, 301)
     size = np.minimum(np.exp(return_growth_law(exponent, HORIZONS)), 3e4)
     noise = rng.standard_normal((iterates, 2, starts, 1)) * np.array([1.0, 0.05])[:, None, None]
     grown = np.exp(np.concatenate([[-np.inf], growth_law(exponent, steps[1:])]))
