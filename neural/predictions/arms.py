@@ -87,7 +87,7 @@ class Size:
 
 
 SIZES = {
-    "quick": Size(4_000, 40, 5, 6, 4, 800, 4, 2_000, 200, TASKS[:2], (4, 3, 3), 2, "under half an hour on two cores"),
+    "quick": Size(4_000, 40, 5, 6, 4, 800, 4, 2_000, 200, TASKS[:2], (4, 3, 3), 2, "a small part of standard"),
     "standard": Size(20_000, 100, 5, 16, 8, 1_500, 6, 2_000, 500, TASKS, (8, 5, 4), 8, "hours on two cores"),
 }
 
