@@ -7,10 +7,10 @@ INTRODUCTION = """# Results: the predictions taken to networks
 
 Which predictions of the linear and convex models hold in behaviour cloning of MuJoCo experts and in small language
 models? Ten predictions, each with criteria whose regions were fixed in `neural/predictions/n*.py` before any run of the
-set `verdict` was looked at; the set `check` had been run, and looked at, before their last change. A prediction *holds* if every criterion's interval lies within its region, *fails* if one
-lies outside, and is *undecided* otherwise; intervals are Student's over at least {least} training seeds, at levels that
-keep the probability of one wrong verdict among the {family} or more below {error:.0%}
-(`neural/predictions/decision.py`). The intervals printed are of 95 %.
+set `verdict` was looked at; the set `check` had been run, and looked at, before their last change. A prediction *holds*
+if every criterion's interval lies within its region, *fails* if one lies outside, and is *undecided* otherwise;
+intervals are Student's over at least {least} training seeds, at levels that keep the probability of one wrong verdict
+among the {family} or more below {error:.0%} (`neural/predictions/decision.py`). The intervals printed are of 95 %.
 
 Everything below is written by `gva predictions page` from the evidence that ships with the project. The evidence is
 made anew by `gva predictions run --preset standard --seeds verdict` (and `--seeds check`), in hours on two cores;
