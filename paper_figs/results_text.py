@@ -36,7 +36,7 @@ start (Polyak, EMA 0.0001 in a run of 20,000 updates), or not to average at all.
 COMMENTARY: dict[str, str] = {
     "N1": """A quadratic of fixed curvature fails here, even for plain SGD. What averaging gains in loss grows with
 about the root of η/b, not with η/b: the curvature that a network settles in, and its noise, depend on the step and the
-batch themselves. The spread of the return, past a cliff for part of the time, depends on η/b more steeply than a root.""",
+batch themselves. The spread of the return, past a cliff for part of the time, rises with η/b more steeply.""",
     "N2": """The paper reports rewards that swing wildly while the validation loss hardly moves. So they do here, and
 relative to the loss above its floor too. The loss is of second order to the digit. The return is of first order only at
 horizons before the loop has amplified the change, tens of steps: beyond, a change of any size either stays microscopic
