@@ -3,9 +3,11 @@
 import math
 from collections.abc import Mapping
 
+from neural.predictions.arms import SEED_SETS, SIZES, arms
 from neural.predictions.choice import choices, interquartile_mean
 from neural.predictions.decision import Finding, Verdict
 from neural.predictions.evidence import Evidence
+from neural.predictions.noise_spectra import all_stable
 from neural.statistics import mean_estimate
 from paper_figs.page import number
 from paper_figs.text import aligned, shown
@@ -44,9 +46,17 @@ def verdict_lines(found: Mapping[str, Verdict | FileNotFoundError]) -> list[str]
 
 
 def choice_arms(evidence: Evidence) -> list[str]:
-    """Arms whose averages were rolled out and whose spectra were measured."""
-    from neural.predictions.arms import SEED_SETS, SIZES, arms
+    """Arms whose averages were rolled out, and on whose measured spectra the linear theory has a say."""
+    return [name for name in _measured(evidence) if all_stable(evidence, name)]
 
+
+def choice_left_out(evidence: Evidence) -> str:
+    """The others in words; empty if there are none."""
+    names = [name for name in _measured(evidence) if not all_stable(evidence, name)]
+    return f"Left out, the step not being stable on the spectrum of every seed: {', '.join(names)}." if names else ""
+
+
+def _measured(evidence: Evidence) -> list[str]:
     found = arms(SIZES["standard"], SEED_SETS["verdict"])
     names = [arm.name for arm in found if "spectrum" in arm.after]
     return [name for name in names if evidence.has(name) and evidence.has(f"{name} spectrum")]
@@ -70,4 +80,4 @@ def choice_rows(evidence: Evidence) -> list[tuple[str, ...]]:
 def choice_lines(evidence: Evidence) -> list[str]:
     """The same as a table for a terminal; nothing without data."""
     found = choice_rows(evidence)
-    return aligned(found) if found else []
+    return [*aligned(found), choice_left_out(evidence)] if found else []

@@ -14,7 +14,7 @@ from neural.predictions.registry import agree, judge_all
 from paper_figs import style
 from paper_figs.evidence_parts import opened
 from paper_figs.gallery import FIGURES, data_of
-from paper_figs.prediction_tables import choice_rows, mark, region
+from paper_figs.prediction_tables import choice_left_out, choice_rows, mark, region
 from paper_figs.results_text import CHOICE, COMMENTARY, INTRODUCTION
 from paper_figs.text import shown
 
@@ -73,6 +73,7 @@ def write_page(path: Path | str, progress: Callable[[int, int], None] | None = N
     parts += ["## Which average should one use?", CHOICE]
     for name, one in evidence.items():
         parts += _table(choice_rows(one), f"Seeds of the set `{name}`: `gva predictions table --seeds {name}`.")
+        parts.append(choice_left_out(one))
     parts += _pictures("choice", captions, pictures.name)
     path.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
     return [path, *written]

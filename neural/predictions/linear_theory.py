@@ -222,12 +222,28 @@ def _method(spectrum: NoiseSpectrum) -> Method:
     return LookAhead(spectrum.momentum) if spectrum.nesterov else HeavyBall(spectrum.momentum)
 
 
+def is_stable(spectrum: NoiseSpectrum, schedule: Schedule, steps: int) -> bool:
+    """Whether the linear theory has a say: every step is stable on the largest node.
+
+    With Adam it may have none where a coordinate of v̂ is next to 0, a unit that was dead at the iterate, say, and the
+    loss is curved along it at the point where the spectrum was taken.
+    """
+    largest, limit = _stability(spectrum, schedule, steps)
+    return largest < limit
+
+
+def _stability(spectrum: NoiseSpectrum, schedule: Schedule, steps: int) -> tuple[float, float]:
+    """Largest step times largest node, and what it must be below."""
+    step_sizes = Scaled(schedule, spectrum.step_factor).step_sizes(steps)
+    largest = float(np.max(step_sizes, initial=0.0)) * float(_curvature(spectrum).max())
+    return largest, float(closed_forms.stable_product(spectrum.momentum, spectrum.nesterov))
+
+
 def _gains(spectrum: NoiseSpectrum, schedule: Schedule, kernels: np.ndarray) -> NoiseGains:
     """Of averages by their kernels (groups, averages, T + 1) along every node, times its weight."""
-    curvature = _curvature(spectrum)
-    step_sizes = Scaled(schedule, spectrum.step_factor).step_sizes(kernels.shape[2] - 1)
-    largest = float(np.max(step_sizes, initial=0.0)) * float(curvature.max())
-    limit = float(closed_forms.stable_product(spectrum.momentum, spectrum.nesterov))
+    curvature, steps = _curvature(spectrum), kernels.shape[2] - 1
+    step_sizes = Scaled(schedule, spectrum.step_factor).step_sizes(steps)
+    largest, limit = _stability(spectrum, schedule, steps)
     if largest >= limit:
         raise ValueError(
             f"schedule must be stable on the spectrum: its largest step times the largest node must be below {limit:g},"

@@ -16,7 +16,7 @@ from neural.predictions import after
 from neural.predictions.arms import DEFAULT, Arm
 from neural.predictions.campaign import run_arms
 from neural.predictions.evidence import Evidence, collect
-from neural.predictions.noise_spectra import roughness, seed_factors, spectra, window_factors
+from neural.predictions.noise_spectra import all_stable, roughness, seed_factors, spectra, window_factors
 
 ARM = Arm(
     "Hopper-v4 base",
@@ -75,6 +75,7 @@ def test_factors_are_shares_of_raw(campaign) -> None:
         assert found.shape == (2, 2)
         assert np.all((found > 0) & (found < 1))
         assert np.all(found[0] > found[1])  # the longer average leaves less
+    assert all_stable(evidence, ARM.name)
     assert np.all((roughness(evidence, ARM.name) > 0) & (roughness(evidence, ARM.name) < 1))
 
 

@@ -18,6 +18,7 @@ from neural.control.curvature import NoiseSpectrum
 from neural.control.learner import Learner, optimiser
 from neural.predictions.linear_theory import (
     choose_average,
+    is_stable,
     losses_by_vector,
     mean_age,
     predicted_lag_loss,
@@ -233,6 +234,15 @@ def test_the_average_is_chosen_by_noise_and_lag_together() -> None:
             assert predicted[one] - predicted["raw"] == pytest.approx(exact[one] - exact["raw"], rel=1e-2)
         chosen.append(name)
     assert chosen == ["slow", "middle", "raw"]
+
+
+def test_the_theory_has_a_say_up_to_the_largest_stable_step() -> None:
+    for changes, limit in (({}, 2.0), ({"momentum": 0.9, "step_factor": 0.1}, 38.0)):
+        for share, stable in ((0.999, True), (1.001, False)):
+            own = spectrum([-5.0, 1.0, 10.0], [1.0, 1.0, 1.0], **changes)
+            assert is_stable(own, gva.Constant(share * limit / 10.0), 5) is stable
+    falling = gva.Linear(0.3, 10)  # the first step decides
+    assert not is_stable(spectrum([10.0], [1.0]), falling, 10)
 
 
 def test_refusals() -> None:
