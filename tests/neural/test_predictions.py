@@ -21,6 +21,7 @@ from neural.predictions.choice import _regrets, interquartile_mean
 from neural.predictions.decision import judge
 from neural.predictions.evidence import Evidence, compact
 from neural.predictions.registry import PREDICTIONS, agree, judge_all
+from neural.predictions.spreads import pooled
 from neural.runs import save_dataset
 from neural.statistics import RAW
 
@@ -78,6 +79,13 @@ def test_exponents_have_the_error_of_independent_draws(tmp_path) -> None:
     expected = math.sqrt(1 / 64 / np.sum((x - x.mean()) ** 2))
     assert abs(found.value - 0.5) < 5 * expected
     assert 0.3 < found.error / expected < 3
+
+
+def test_spreads_across_seeds_are_pooled_over_iterates() -> None:
+    values = np.array([[0.0, 1.0], [2.0, 5.0], [4.0, 3.0]])
+    expected = math.sqrt(0.5 * (np.var(values[:, 0], ddof=1) + np.var(values[:, 1], ddof=1)))
+    assert pooled(values, np.arange(3)) == pytest.approx(expected)
+    assert pooled(values, np.array([0, 2])) == pytest.approx(math.sqrt(0.5 * (8.0 + 2.0)))
 
 
 def test_interventions_are_compared_with_the_base_of_the_same_seed(tmp_path) -> None:
@@ -142,6 +150,8 @@ def test_two_modes_and_one() -> None:
     assert n8.valley(two, LEVEL) == 0.0
     assert n8.valley(rng.uniform(0, LEVEL, 100_000), LEVEL) == pytest.approx(1.0, abs=0.03)
     assert n8.valley(np.full(5, LEVEL), LEVEL) == math.inf
+    unequal = LEVEL * np.repeat([0.1, 0.5, 0.9], [10, 6, 84])  # the valley is below the lower side: 0.03 against 0.1
+    assert n8.valley(unequal, LEVEL) == pytest.approx(0.3)
     fallen = (two < 2500).astype(float)
     assert n8.explained_share(two, fallen) > 0.99
     assert n8.explained_share(two, rng.permutation(fallen)) < 0.02
