@@ -237,7 +237,8 @@ def test_the_average_is_chosen_by_noise_and_lag_together() -> None:
 
 
 def test_the_theory_has_a_say_up_to_the_largest_stable_step() -> None:
-    for changes, limit in (({}, 2.0), ({"momentum": 0.9, "step_factor": 0.1}, 38.0)):
+    methods: tuple[tuple[dict[str, Any], float], ...] = (({}, 2.0), (METHODS["adamw"], 38.0))
+    for changes, limit in methods:
         for share, stable in ((0.999, True), (1.001, False)):
             own = spectrum([-5.0, 1.0, 10.0], [1.0, 1.0, 1.0], **changes)
             assert is_stable(own, gva.Constant(share * limit / 10.0), 5) is stable

@@ -63,10 +63,10 @@ def test_one_of_several_seeds_is_brought_back(finished, tmp_path, monkeypatch) -
         policy = rebuild(tmp_path, seed=seed).policy("EMA 0.01")
         returns = evaluate([policy], get_task("Hopper-v4"), seeds, max_steps=30).returns
         np.testing.assert_array_equal(returns[0], dataset["return"][i, -1, 1])
-    alone, of_two = rebuild(finished[0], beyond=1).cloning, rebuild(tmp_path, beyond=1, seed=0).cloning
+    alone, of_two = rebuild(finished[0], beyond=1), rebuild(tmp_path, beyond=1, seed=0)
     for one in (alone, of_two):
-        one.advance(1)  # the next batch is that of the same seed, too
-    np.testing.assert_array_equal(alone.policies([0])[0].weights[0], of_two.policies([0])[0].weights[0])
+        one.cloning.advance(1)  # the next batch is that of the same seed, too
+    np.testing.assert_array_equal(alone.policy().weights[0], of_two.policy().weights[0])
     with pytest.raises(ValueError, match=r"seed must be one of \[3, 0\], got 1"):
         rebuild(tmp_path, seed=1)
     with pytest.raises(ValueError, match="seed must be None for a run of one seed, got 0"):
