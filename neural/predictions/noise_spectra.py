@@ -68,13 +68,13 @@ def spectra(evidence: Evidence, arm: str) -> Spectra:
     )
 
 
-@functools.lru_cache(maxsize=16)  # several criteria and figures ask for the same ones
 def all_stable(evidence: Evidence, arm: str) -> bool:
     """Whether the linear theory has a say on every seed of an arm."""
     of = spectra(evidence, arm)
     return all(linear_theory.is_stable(s, of.experiment.schedule, of.experiment.steps) for s in of.by_seed)
 
 
+@functools.lru_cache(maxsize=16)  # several criteria and figures ask for the same ones
 def window_factors(evidence: Evidence, arm: str, names: tuple[str, ...]) -> np.ndarray:
     """(averages, seeds) predicted variance of averages within the consecutive window over that of raw."""
     of = spectra(evidence, arm)
