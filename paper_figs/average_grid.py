@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gvatheory.averaging import LastIterate
 from neural.predictions.arms import DEFAULT, LATE, POWERS, TASKS
 from neural.predictions.evidence import Evidence
-from neural.predictions.linear_theory import mean_age, predicted_lag_loss, predicted_loss
+from neural.predictions.linear_theory import mean_age, predicted_lag_loss, predicted_losses
 from neural.predictions.n7_interventions import FAMILIES
 from neural.predictions.noise_spectra import Spectra, experiment_of_run, spectra
 from neural.predictions.spreads import expert_level, late_iterates
@@ -108,8 +109,9 @@ def data(directory: Path | str) -> Grid:
         arms += [(family, name, *_pair(_rows(evidence, f"{TASKS[0]} {name}"))) for name in names]
     run = evidence[first]
     sizes = int(late_iterates(run).sum()), run.sizes["episode"]
-    powers = _powers(evidence, first, tasks[TASKS[0]])
-    age = _chosen_age(evidence, first, tasks[TASKS[0]])
+    theory = _theory(spectra(evidence, first)) if evidence.has(f"{first} spectrum") else None
+    powers = _powers(run, tasks[TASKS[0]], theory)
+    age = _chosen_age(tasks[TASKS[0]], theory)
     return Grid(tasks, arms, powers, age, experiment_of_run(run).steps, sizes, seeds_in_words(run))
 
 
@@ -131,42 +133,41 @@ def _rows(evidence: Evidence, arm: str) -> list[Row]:
     return rows
 
 
-def _powers(evidence: Evidence, arm: str, rows: Sequence[Row]) -> list[Power]:
+Theory = dict[str, tuple[float, float]]
+"""Predicted loss by the noise and by the lag, mean over seeds, of raw and every average of the bank."""
+
+
+def _powers(run: xr.Dataset, rows: Sequence[Row], theory: Theory | None) -> list[Power]:
     """All power averages of the bank, those of the whole run first."""
-    run = evidence[arm]
-    of = spectra(evidence, arm) if evidence.has(f"{arm} spectrum") else None
     last = run["update_loss"].isel(update=-1).transpose("seed", "kept")
     levels, found = {row.name: row.level for row in rows}, []
-    raw = None if of is None else _theory(of, RAW)
     for ending, (name, alpha) in itertools.product(("", LATE), (POWERS | {"Polyak": 1.0}).items()):
         if name + ending not in last["kept"].values:
             continue
         (gained,) = over_seeds((last.sel(kept=name + ending) - last.sel(kept=RAW)).values.astype(np.float64))
         noise = total = None
-        if of is not None and raw is not None:
-            own = _theory(of, name + ending)
-            noise, total = own[0] - raw[0], sum(own) - raw[0]
+        if theory is not None:
+            own, (raw, _) = theory[name + ending], theory[RAW]
+            noise, total = own[0] - raw, sum(own) - raw
         found.append(Power(alpha, ending == LATE, levels.get(name + ending), gained, noise, total))
     return found
 
 
-def _chosen_age(evidence: Evidence, arm: str, rows: Sequence[Row]) -> float:
+def _chosen_age(rows: Sequence[Row], theory: Theory | None) -> float:
     """Mean age of the average whose predicted loss, mean over seeds, is least."""
-    if not evidence.has(f"{arm} spectrum"):
-        return math.nan
-    of = spectra(evidence, arm)
-    return min(rows, key=lambda row: sum(_theory(of, row.name))).age or _RAW_AT
+    return math.nan if theory is None else min(rows, key=lambda row: sum(theory[row.name])).age or _RAW_AT
 
 
-def _theory(of: Spectra, name: str) -> tuple[float, float]:
-    """Predicted loss by the noise and by the lag, mean over seeds."""
+def _theory(of: Spectra) -> Theory:
     e = of.experiment
-    average = LastIterate() if name == RAW else e.bank[name]
-    step = float(e.schedule.step_sizes(e.steps)[-1])
-    seen = e.bank[DEFAULT]
-    noise = [predicted_loss(s, e.schedule, average, e.steps) for s in of.by_seed]
-    lag = [predicted_lag_loss(s, step, average, e.steps, seen_from=seen) for s in of.by_seed]
-    return float(np.mean(noise)), float(np.mean(lag))
+    averages = {RAW: LastIterate(), **e.bank}
+    step, seen = float(e.schedule.step_sizes(e.steps)[-1]), e.bank[DEFAULT]
+    noise = np.mean([predicted_losses(s, e.schedule, list(averages.values()), e.steps) for s in of.by_seed], axis=0)
+    lag = [
+        np.mean([predicted_lag_loss(s, step, average, e.steps, seen_from=seen) for s in of.by_seed])
+        for average in averages.values()
+    ]
+    return {name: (float(n), float(one)) for name, n, one in zip(averages, noise, lag, strict=True)}
 
 
 def draw(grid: Grid) -> Figure:

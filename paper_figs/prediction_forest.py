@@ -17,14 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neural.predictions.decision import ERROR, FAMILY, Finding, Verdict
+from neural.predictions.evidence import SETS
 from neural.predictions.registry import PREDICTIONS, agree, judge_all
 from paper_figs import style
 from paper_figs.evidence_parts import opened
 from paper_figs.prediction_tables import mark, region
 from paper_figs.text import shown
 
-SECOND = "check"
-"""Name of the directory of a second set of seeds, beside the first."""
 REACH = 4.0
 """Half widths of the region from its middle that are drawn; what lies beyond is an arrow at the edge."""
 
@@ -46,13 +45,13 @@ class Judged:
 
 
 def data(directory: Path | str) -> Judged:
-    """Judge the evidence of a directory, and that of the directory `SECOND` beside it if there is one.
+    """Judge the evidence of a directory, and that of the second set of seeds beside it if there is one.
 
     Raises:
         FileNotFoundError, ValueError: as `opened`.
     """
     first = opened(directory)
-    beside = first.directory.with_name(SECOND)
+    beside = first.directory.with_name(SETS[1])
     other = beside if beside.is_dir() and beside != first.directory else None
     return Judged(judge_all(first), {} if other is None else judge_all(opened(other)))
 

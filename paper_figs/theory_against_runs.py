@@ -18,7 +18,7 @@ from neural.predictions import n4_variance_factors as n4
 from neural.predictions.arms import DEFAULT, TASKS
 from neural.predictions.decision import jackknife_effect, mean_effect
 from neural.predictions.evidence import Evidence
-from neural.predictions.linear_theory import predicted_lag_loss, predicted_loss
+from neural.predictions.linear_theory import predicted_lag_loss, predicted_losses
 from neural.predictions.noise_spectra import spectra
 from neural.predictions.spreads import late_iterates, losses, mean_returns, pooled
 from neural.statistics import RAW, Estimate
@@ -77,13 +77,14 @@ def _arm(evidence: Evidence, arm: str) -> tuple[list[Point], list[Point]]:
     run, of = evidence[arm], spectra(evidence, arm)
     e, late = of.experiment, late_iterates(run)
     step, seen_from = float(e.schedule.step_sizes(e.steps)[-1]), e.bank[DEFAULT]
-    noise = {RAW: np.array([predicted_loss(s, e.schedule, LastIterate(), e.steps) for s in of.by_seed])}
+    names = [str(name) for name in run["average"].values[1:]]
+    averages = [LastIterate(), *(e.bank[name] for name in names)]
+    predicted = np.array([predicted_losses(s, e.schedule, averages, e.steps) for s in of.by_seed])
+    noise = dict(zip((RAW, *names), predicted.T, strict=True))
     returns, raw_loss = mean_returns(run)[:, late], losses(run)[:, late].mean(axis=1)
     loss, seeds = [], []
-    for name in map(str, run["average"].values[1:]):
-        average = e.bank[name]
-        noise[name] = np.array([predicted_loss(s, e.schedule, average, e.steps) for s in of.by_seed])
-        lag = [predicted_lag_loss(s, step, average, e.steps, seen_from=seen_from) for s in of.by_seed]
+    for name in names:
+        lag = [predicted_lag_loss(s, step, e.bank[name], e.steps, seen_from=seen_from) for s in of.by_seed]
         (gained,) = over_seeds(raw_loss - losses(run, name)[:, late].mean(axis=1))
         loss.append(Point(arm, name, float(np.mean(noise[RAW] - noise[name] - lag)), gained))
         ratio = float(np.exp(0.5 * np.log(noise[name] / noise[RAW]).mean()))  # the seed factor, weighted by curvature

@@ -86,7 +86,7 @@ def collect(arms: Sequence[Arm], runs: Path | str, out: Path | str) -> list[str]
         for file in sorted(directory.glob("*.nc")):
             name, dataset = f"{arm.slug}-{file.stem}", compact(load_dataset(file))
             if file.name == "run.nc":
-                name, started = arm.slug, (arm.experiment.task, arm.experiment.rollouts)
+                name, started = arm.slug, (arm.experiment.task, arm.experiment.expert, arm.experiment.rollouts)
                 if started not in experts:
                     experts[started] = expert_returns(arm.experiment)
                 dataset["expert_return"] = "episode", experts[started], {"units": "reward", "long_name": "the expert's"}

@@ -63,6 +63,14 @@ def predicted_loss(spectrum: NoiseSpectrum, schedule: Schedule, average: Average
     return float(losses_by_vector(spectrum, schedule, average, steps).mean())
 
 
+def predicted_losses(
+    spectrum: NoiseSpectrum, schedule: Schedule, averages: Sequence[Average], steps: int
+) -> np.ndarray:
+    """(averages,) `predicted_loss` of each, in one pass."""
+    noise = _variances(spectrum, schedule, averages, steps)
+    return 0.5 * np.sum(_curvature(spectrum) * noise, axis=2).mean(axis=1)
+
+
 def losses_by_vector(spectrum: NoiseSpectrum, schedule: Schedule, average: Average, steps: int) -> np.ndarray:
     """½ Σ λ_i V_i, (vectors,): one unbiased estimate per starting vector, so that an interval can be had from them.
 
@@ -203,8 +211,7 @@ def choose_average(
         raise ValueError(f'bank must not use the name "{RAW}": it is the iterate itself')
     now = float(schedule.step_sizes(steps)[-1])
     averages = {RAW: LastIterate(), **bank}
-    noise = _variances(spectrum, schedule, list(averages.values()), steps)
-    losses = 0.5 * np.sum(_curvature(spectrum) * noise, axis=2).mean(axis=1)
+    losses = predicted_losses(spectrum, schedule, list(averages.values()), steps)
     predicted = {
         name: float(loss) + predicted_lag_loss(spectrum, now, one, steps, seen_from=seen_from)
         for loss, (name, one) in zip(losses, averages.items(), strict=True)
