@@ -35,22 +35,22 @@ start (Polyak, EMA 0.0001 in a run of 20,000 updates), or not to average at all.
 
 COMMENTARY: dict[str, str] = {
     "N1": """A quadratic of fixed curvature fails here, even for plain SGD. What averaging gains in loss grows with
-about the root of η/b, not with η/b: the curvature that a network settles in, and its noise, depend on the step and the
-batch themselves. The spread of the return, past a cliff for part of the time, rises with η/b more steeply.""",
+about the root of η/b, not with η/b: presumably the curvature that a network settles in, and its noise, depend on the
+step and the batch themselves. The spread of the return, past a cliff for part of the time, rises more steeply.""",
     "N2": """The paper reports rewards that swing wildly while the validation loss hardly moves. So they do here, and
-relative to the loss above its floor too. The loss is of second order to the digit. The return is of first order only at
-horizons before the loop has amplified the change, tens of steps: beyond, a change of any size either stays microscopic
-or parts the trajectories altogether, so that the swing of full episodes is no small-noise expansion at all.""",
+relative to the loss above its floor too. The loss is of second order. The return is of first order at ten steps and
+steeper at fifty, where a change either stays microscopic or has been amplified already: the swing of full episodes is
+no small-noise expansion.""",
     "N4": """The linear theory gets the sign and the order of an EMA's effect right, not its amount. The return of raw
 iterates is past a cliff for part of the time, that of an average hardly ever, so that an average takes away more of the
 spread than of the variance of the parameters, the more so the longer it is up to where lag sets in. Across seeds, what
-an average leaves is not noise but what the runs differ in otherwise.""",
+an average leaves may be less the noise than what the runs differ in otherwise.""",
     "N5": """The paper's averages want to forget faster than α = 1, against convex theory. Here α = 1 from the first
 update is the worst of all, and α = 1 from half of the run on is as good as α = 2/3 there, as near as five seeds tell:
 it is the start that a uniform average does not forget, not a drift that goes on.""",
     "N6": """The paper claims that an average can stand in for a decayed step. It does: the returns are equal within a
-hundredth of the expert's. The loss of the decay is lower than the exact law of one fixed quadratic has it: under a
-falling step Adam's preconditioner and the curvature follow the noise down, which a frozen quadratic cannot.""",
+hundredth of the expert's. The loss of the decay is lower than the exact law of one fixed quadratic has it;
+one reason may be that under a falling step Adam's preconditioner and the curvature follow the noise down.""",
     "N7": """The paper's Figure 2: of many interventions only variance reduction helps. No family changes the spread by
 more than a factor of two here, except what reduces variance, an average most of all. With five seeds most intervals
 still reach the margin.""",
