@@ -21,7 +21,7 @@ from neural.predictions.arms import DEFAULT
 from neural.predictions.evidence import Evidence
 from neural.predictions.linear_theory import choose_average
 from neural.predictions.noise_spectra import spectra
-from neural.predictions.spreads import expert_level
+from neural.predictions.spreads import expert_level, late_iterates
 from neural.statistics import RAW, Estimate
 
 THEORY, LEAST_LOSS = "linear theory", "least held-out loss"
@@ -85,8 +85,7 @@ def _chosen(evidence: Evidence, arm: str) -> dict[str, list[str]]:
 def _regrets(run: xr.Dataset, chosen: Sequence[Sequence[str]]) -> list[list[float]]:
     """Of each selector (first axis of `chosen`) and seed."""
     names = [str(name) for name in run["average"].values]
-    at = run["iterate"].values
-    kept = np.flatnonzero((run["spaced"].values == 1) & (at >= 0.75 * at.max()))
+    kept = np.flatnonzero(run["spaced"].values)[late_iterates(run)]
     returns = run["return"].isel(iterate=kept).mean("iterate").transpose("seed", "average", "episode").values
     level = expert_level(run)
     out = []

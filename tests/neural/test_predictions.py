@@ -173,6 +173,7 @@ def test_regret_is_that_of_the_other_half() -> None:
     run = made({RAW: 0.0, "a": 0.0, "b": 0.0})
     run["return"].loc[{"average": "a"}] += 500.0
     run["return"].loc[{"average": "b", "episode": [0, 2, 4]}] += 900.0  # the best of one half, no better on the other
+    run["return"].loc[{"average": RAW, "iterate": 1500}] += 1e6  # early: does not count
     found = np.array(_regrets(run, [[RAW] * SEEDS, ["a"] * SEEDS, ["b"] * SEEDS]))
     # Best of the even half is b, worth 0 on the odd one; of the odd half a, worth 500: on average 250.
     assert found == pytest.approx(np.repeat([[0.05], [0.05 - 0.1], [0.05 - 0.09]], SEEDS, axis=1))
