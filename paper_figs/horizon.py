@@ -136,7 +136,7 @@ def _against(axes: Axes, pairs: np.ndarray, look: dict[str, str]) -> None:
 def caption(loops: Loops) -> str:
     """What the figure shows, with the seeds, exponents and N3's ratios."""
     lost = sum(int(np.isnan(loop.growth).any(axis=1).sum()) for loop in loops.tasks.values())
-    without = f" {lost} runs had no range in which the change was small." if lost else ""
+    without = f" {lost} runs are left out, which had no such range or whose exponent had no bounds." if lost else ""
     exponents = ", ".join(f"{task} {loop.exponent:.3g}".replace("-", "−") for task, loop in loops.tasks.items())
     exponents = exponents.replace("−v4", "-v4")
     rate, growth = (f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for e in (loops.rate_ratio, loops.growth_ratio))
