@@ -133,10 +133,19 @@ def _against(axes: Axes, pairs: np.ndarray, look: dict[str, str]) -> None:
         axes.plot(x.value, y.value, look["fmt"], color=look["color"], ms=5.5)
 
 
+def _unknown(pairs: list[np.ndarray]) -> int:
+    """How many of all (seeds, 2) pairs cannot be drawn."""
+    return int(np.isnan(np.concatenate(pairs)).any(axis=1).sum())
+
+
 def caption(loops: Loops) -> str:
     """What the figure shows, with the seeds, exponents and N3's ratios."""
-    lost = sum(int(np.isnan(loop.growth).any(axis=1).sum()) for loop in loops.tasks.values())
-    without = f" {lost} runs are left out, which had no such range or whose exponent had no bounds." if lost else ""
+    rates, growths = (_unknown([getattr(loop, name) for loop in loops.tasks.values()]) for name in ("rates", "growth"))
+    without = (
+        f" Runs left out, which lack a rate or an exponent: {rates} in B; "
+        f"a range or an exponent with bounds: {growths} in C."
+    )
+    without = without if rates or growths else ""
     exponents = ", ".join(f"{task} {loop.exponent:.3g}".replace("-", "−") for task, loop in loops.tasks.items())
     exponents = exponents.replace("−v4", "-v4")
     rate, growth = (f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for e in (loops.rate_ratio, loops.growth_ratio))

@@ -30,8 +30,8 @@ average chosen. Means over the seeds with t-intervals; last column: interquartil
 bootstrap interval.
 
 Choosing by theory does not beat the good defaults, EMA 0.001 and the power 2/3: all three are within a percent of the
-best on most arms, and on HalfCheetah theory chooses too short an average. What one must not do on most
-arms is to average over the start (Polyak, EMA 0.0001 in a run of 20,000 updates), or not to average at all."""
+best on most arms, and on HalfCheetah theory chooses too short an average. What one must not do on most arms is to
+average over the start (Polyak, EMA 0.0001 in a run of 20,000 updates), or not to average at all."""
 
 COMMENTARY: dict[str, str] = {
     "N1": """A quadratic of fixed curvature fails here, even for plain SGD. What averaging gains in loss grows with
@@ -48,18 +48,18 @@ an average leaves may be less the noise than what the runs differ in otherwise."
     "N5": """The paper's averages want to forget faster than α = 1, against convex theory. Here α = 1 from the first
 update is the worst of all, and α = 1 from half of the run on is as good as α = 2/3 there, as near as these seeds tell:
 it is the start that a uniform average does not forget, not a drift that goes on.""",
-    "N6": """The paper claims that an average can stand in for a decayed step. So far it
-seems to: no difference of the returns is seen, and the intervals leave about a hundredth of the expert's. The loss of
-the decay is lower than the exact law of one fixed quadratic has it; one reason may be that under a
-falling step Adam's preconditioner and the curvature follow the noise down.""",
-    "N7": """The paper's Figure 2: of many interventions only variance reduction helps. No family's mean is
-more than a factor of two off here, though single interventions may be, except what reduces variance, an average most of
-all. With so few seeds most intervals still reach the margin.""",
+    "N6": """The paper claims that an average can stand in for a decayed step. So far it seems to: no difference of
+the returns is seen, and the intervals leave about a hundredth of the expert's. The loss of the decay is lower than the
+exact law of one fixed quadratic has it; one reason may be that under a falling step Adam's preconditioner and the
+curvature follow the noise down.""",
+    "N7": """The paper's Figure 2: of many interventions only variance reduction helps. In the mean over seeds none
+changes the spread over spaced iterates by more than a factor of two here, except what reduces variance, an average most
+of all. With so few seeds most intervals still reach the margin.""",
     "N8": """Most of the spread of single returns is whether an episode falls, and the fraction of fallen episodes
 follows the law of a noisy threshold about as far as these seeds tell. In time, with noise that stays the same from
-update to update, it does not: falls begin several times as often as those of a smooth threshold in
-a moving Gaussian would. The landscape of the return is fractal on the scale of an update (`gva figure butterfly`), and
-a neighbouring iterate falls or not almost afresh.""",
+update to update, it does not: falls begin several times as often as those of a smooth threshold in a moving Gaussian
+would. The landscape of the return is fractal on the scale of an update (`gva figure butterfly`), and a neighbouring
+iterate falls or not almost afresh.""",
     "N10": """The noise of the gradient falls with the loss and stays, as the theory of regression has it; nothing in it
 grows. What grows is the distance of states along the rollout, once the walker has landed.""",
 }

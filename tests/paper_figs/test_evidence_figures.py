@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -241,6 +242,17 @@ def test_falls_and_their_law(made) -> None:
     assert "times as often per update as the law says" in falls.caption(found)
 
 
+def _with_unknown(loops: horizon.Loops, rates: int, growth: int) -> horizon.Loops:
+    """Everything known, but for the exponent of so many seeds of the first task and what is predicted of others."""
+    tasks = {
+        task: dataclasses.replace(loop, rates=np.ones((4, 2)), growth=np.ones((4, 2)))
+        for task, loop in loops.tasks.items()
+    }
+    first = next(iter(tasks.values()))
+    first.rates[:rates, 1], first.growth[:growth, 0] = math.nan, math.nan
+    return dataclasses.replace(loops, tasks=tasks)
+
+
 def test_loops_lie_on_the_line_that_made_them(made) -> None:
     loops = horizon.data(made)
     assert list(loops.tasks) == list(TASKS)
@@ -251,6 +263,10 @@ def test_loops_lie_on_the_line_that_made_them(made) -> None:
     assert loops.growth_ratio.value == pytest.approx(1.0)
     assert len(horizon.draw(loops).axes) == 3
     assert "Over tasks, rate / exponent" in horizon.caption(loops)
+    assert "left out" not in horizon.caption(_with_unknown(loops, rates=0, growth=0))
+    assert "an exponent: 2 in B; a range or an exponent with bounds: 3 in C." in horizon.caption(
+        _with_unknown(loops, rates=2, growth=3)
+    )
     with pytest.raises(FileNotFoundError, match="no horizons in"):
         horizon.data(made.parent)
 
