@@ -18,6 +18,7 @@ from neural.predictions.n3_horizon import NEAR, growth_over_theory, rate_over_ex
 from neural.statistics import RAW, Estimate
 from paper_figs import style
 from paper_figs.evidence_parts import marks, opened, seeds_in_words
+from paper_figs.text import shown
 
 _MARKERS = "os^Dv"
 
@@ -45,11 +46,11 @@ class Loop:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Loops:
-    """All tasks that were measured, N3's two ratios over them, and the seeds in words."""
+    """All tasks that were measured, N3's two ratios of each, and the seeds in words."""
 
     tasks: dict[str, Loop]
-    rate_ratio: Estimate
-    growth_ratio: Estimate
+    rate_ratio: dict[str, Estimate]
+    growth_ratio: dict[str, Estimate]
     seeds: str
 
 
@@ -65,7 +66,10 @@ def data(directory: Path | str) -> Loops:
     if not names:
         raise FileNotFoundError(f"no horizons in {evidence.directory}")
     tasks = {task: _loop(evidence[f"{task} base horizons"]) for task in names}
-    rate, growth = (effect(evidence, tasks=names).interval(0.95) for effect in (rate_over_exponent, growth_over_theory))
+    rate, growth = (
+        {task: effect(evidence, task=task).interval(0.95) for task in names}
+        for effect in (rate_over_exponent, growth_over_theory)
+    )
     return Loops(tasks, rate, growth, seeds_in_words(evidence[f"{names[0]} base horizons"]))
 
 
@@ -80,11 +84,16 @@ def _loop(data: xr.Dataset) -> Loop:
     return Loop(
         horizons,
         [mean_effect(column, logarithmic=True).interval(0.95) for column in spread.T],
-        float(data["exponent"].sel(pair=RAW).mean()),
+        float(data["exponent"].sel(pair=RAW).mean(skipna=False)),
         int(np.argmax(horizons >= 10)),
         np.array(rates),
         np.array(growth),
     )
+
+
+def _exponent(loop: Loop) -> str:
+    """The mean exponent; unknown if a seed lacks it."""
+    return f"{loop.exponent:.3g}".replace("-", "−") if np.isfinite(loop.exponent) else "unknown"
 
 
 def draw(loops: Loops) -> Figure:
@@ -103,15 +112,16 @@ def draw(loops: Loops) -> Figure:
             ends = np.array([*axes.get_xlim(), *axes.get_ylim()])
             axes.axline((0.0, 0.0), slope=1.0, color=style.MUTED, ls="--", lw=1.0)
             axes.set(xlim=(ends.min(), ends.max()), ylim=(ends.min(), ends.max()))
-        panels[1].set(title="B  Parting of near neighbours", xlabel="largest exponent Λ (1/step)", ylabel="rate")
+        panels[1].set(title="B  Parting of near neighbours", xlabel="largest exponent Λ (1/step)")
+        panels[1].set_ylabel("rate of parting (1/step)")
         panels[2].set(title="C  ln growth of a small change", xlabel="by the exponent", ylabel="seen")
         handles = panels[0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside upper center", ncols=6)
+        figure.legend(*handles, loc="outside upper center", ncols=3)
     return figure
 
 
 def _spread(axes: Axes, loop: Loop, task: str, look: dict[str, str]) -> None:
-    marks(axes, loop.horizons, loop.spread, ms=4, label=f"{task}, Λ = {loop.exponent:.3g}".replace("-0", "−0"), **look)
+    marks(axes, loop.horizons, loop.spread, ms=4, label=f"{task}, Λ {_exponent(loop)}", **look)
     values = np.array([estimate.value for estimate in loop.spread])
     axes.plot(loop.horizons, values, "-", color=look["color"], lw=0.8)
     if np.isfinite(loop.exponent):
@@ -141,20 +151,19 @@ def _unknown(pairs: list[np.ndarray]) -> int:
 def caption(loops: Loops) -> str:
     """What the figure shows, with the seeds, exponents and N3's ratios."""
     rates, growths = (_unknown([getattr(loop, name) for loop in loops.tasks.values()]) for name in ("rates", "growth"))
-    without = (
-        f" Runs left out, which lack a rate or an exponent: {rates} in B; "
-        f"a range or an exponent with bounds: {growths} in C."
-    )
+    without = f" Runs left out, which lack a rate or an exponent: {rates} in B; a range or an exponent: {growths} in C."
     without = without if rates or growths else ""
-    exponents = ", ".join(f"{task} {loop.exponent:.3g}".replace("-", "−") for task, loop in loops.tasks.items())
-    exponents = exponents.replace("−v4", "-v4")
-    rate, growth = (f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for e in (loops.rate_ratio, loops.growth_ratio))
+    exponents = ", ".join(f"{task} {_exponent(loop)}" for task, loop in loops.tasks.items())
+    rate, growth = (
+        ", ".join(f"{task} {shown(e, 'unknown', digits=2)}" for task, e in ratios.items())
+        for ratios in (loops.rate_ratio, loops.growth_ratio)
+    )
     return (
         f"Raw iterates of the base on {len(loops.tasks)} tasks, {loops.seeds}. A: std over consecutive iterates of "
         "the return from the same start, geometric mean over seeds with 95 % t-intervals; dashed: growth by the mean "
         "of the largest Lyapunov exponents, from the first horizon of ten steps on and up to the largest spread, which "
         f"holds while changes are small. Exponents per step: {exponents}. B: slope of ln distance of neighbours a very "
-        "small step apart against the exponent; C: ln growth of the return's change by such a step, while below a "
-        "tenth of its ceiling, seen against predicted. Small: seeds; large: means "
-        f"with 95 % t-intervals. Over tasks, rate / exponent {rate}, growth seen / predicted {growth}.{without}"
+        "small step apart against the exponent; C: ln growth of the return's change by such a step, while it and the "
+        "distance of the states are below a tenth of their ceilings, seen against predicted. Small: seeds; large: "
+        f"means with 95 % t-intervals. Rate / exponent: {rate}. Growth seen / predicted: {growth}.{without}"
     )

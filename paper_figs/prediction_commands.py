@@ -53,7 +53,8 @@ class PredictionRuns:
         with stage_bars() as report:
             run_arms(wanted, runs, engine, progress=report)
             measure(wanted, runs, engine, progress=report)
-        collect(wanted, runs, evidence)
+        for name, why in collect(wanted, runs, evidence).items():
+            print(f"missing: {name}: {why}")
         if language is not None:
             save_dataset(evidence / "language.nc", language)
         print(f"wrote {evidence}; the verdicts: gva predictions table --data {evidence}")

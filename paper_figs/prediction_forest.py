@@ -192,7 +192,7 @@ def _outcome(judged: Judged, name: str) -> str:
 def caption(judged: Judged) -> str:
     """What the figure shows, how many of the predictions hold, and of how many seeds."""
     verdicts = {name: v for name, v in judged.first.items() if isinstance(v, Verdict)}
-    seeds = sorted({f.effect.seeds for v in verdicts.values() for f in v.findings})
+    seeds = sorted({f.effect.seeds for v in verdicts.values() for f in v.findings if f.effect.seeds})
     counts = {name: [v for v in verdicts if verdicts[v].outcome == name] for name in _LOOKS}
     said = "; ".join(f"{name}: {', '.join(ids) or 'none'}" for name, ids in counts.items())
     missing = [name for name in judged.first if name not in verdicts]

@@ -32,6 +32,16 @@ def rows(verdict: Verdict) -> list[tuple[str, str, str, str]]:
     return found + [(f.criterion.name, shown(f.estimate), region(f), "–") for f in verdict.also]
 
 
+def seeds_of(verdict: Verdict) -> int:
+    """The fewest seeds of a criterion whose runs are there."""
+    return min(f.effect.seeds for f in verdict.findings if not f.effect.note or f.effect.seeds)
+
+
+def unknown(verdict: Verdict) -> list[str]:
+    """In words, the criteria whose number is not known, and why."""
+    return [f"{f.criterion.name}: {f.effect.note}" for f in (*verdict.findings, *verdict.also) if f.effect.note]
+
+
 def verdict_lines(found: Mapping[str, Verdict | FileNotFoundError]) -> list[str]:
     """A block per prediction."""
     lines = []
@@ -39,9 +49,9 @@ def verdict_lines(found: Mapping[str, Verdict | FileNotFoundError]) -> list[str]
         if isinstance(verdict, FileNotFoundError):
             lines += [f"{name}  not judged: {verdict}", ""]
             continue
-        seeds = min(f.effect.seeds for f in verdict.findings)
-        lines += [f"{name}  {verdict.prediction.title}: {verdict.outcome.upper()} ({seeds} seeds)"]
-        lines += [*aligned([("", "found [95 %]", "holds if", ""), *rows(verdict)]), ""]
+        lines += [f"{name}  {verdict.prediction.title}: {verdict.outcome.upper()} ({seeds_of(verdict)} seeds)"]
+        lines += [*aligned([("", "found [95 %]", "holds if", ""), *rows(verdict)])]
+        lines += [*(f"  unknown: {why}" for why in unknown(verdict)), ""]
     return lines
 
 

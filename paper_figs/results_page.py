@@ -14,7 +14,7 @@ from neural.predictions.registry import agree, judge_all
 from paper_figs import style
 from paper_figs.evidence_parts import opened
 from paper_figs.gallery import FIGURES, data_of
-from paper_figs.prediction_tables import choice_left_out, choice_rows, mark, region
+from paper_figs.prediction_tables import choice_left_out, choice_rows, mark, region, seeds_of, unknown
 from paper_figs.results_text import CHOICE, COMMENTARY, INTRODUCTION
 from paper_figs.text import shown
 
@@ -115,12 +115,12 @@ def _section(name: str, verdict: Verdict | FileNotFoundError, other: Verdict | F
         seen = "–" if second is None else shown(second.estimate)
         c = finding.criterion
         rows.append((c.name, c.theory, shown(finding.estimate), region(finding), word, seen))
-    seeds = min(f.effect.seeds for f in verdict.findings)
-    facts = f"({of.source}; {seeds} seeds; `gva predictions table {name}`.)"
+    facts = f"({of.source}; {seeds_of(verdict)} seeds; `gva predictions table {name}`.)"
     return [
         f"## {name}",
         f"{of.title}: **{verdict.outcome}**. {of.statement} {facts}",
         *_table(rows),
+        "; ".join(("Not known: " if i == 0 else "") + why for i, why in enumerate(unknown(verdict))),
         COMMENTARY.get(name, ""),
     ]
 

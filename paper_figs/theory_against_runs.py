@@ -66,7 +66,7 @@ def data(directory: Path | str) -> Comparison:
         loss, seeds = _arm(evidence, arm)
         points["loss"] += loss
         points["seeds"] += seeds
-    for name, seen, predicted in zip(n4.AVERAGES, *n4.window_ratios(evidence), strict=True):
+    for name, seen, predicted in zip(n4.AVERAGES, *n4.window_ratios(evidence, n4.AVERAGES), strict=True):
         estimate = mean_effect(seen, logarithmic=True).interval(0.95)
         points["window"].append(Point(base, name, float(np.exp(np.log(predicted).mean())), estimate))
     return Comparison(points, seeds_in_words(evidence[base]))

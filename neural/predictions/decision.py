@@ -5,7 +5,8 @@ ten predictions and a family-wise error of 5 %,
 
     holds      if every criterion's interval of level 1 − 0.05/10 lies within its region,
     fails      if some criterion's interval of level 1 − 0.05/(10 m) lies outside it, m the number of criteria,
-    undecided  otherwise, or with fewer than five seeds.
+    undecided  otherwise. Nothing is decided by fewer than five seeds, or by a criterion whose number could not be had:
+               a run that diverged, a seed without a value, a spectrum on which the step is not stable.
 
 "Holds" needs no correction for the m criteria: it is claimed only if every one of their null hypotheses is rejected,
 each at the full level (an intersection-union test, Berger 1982). "Fails" needs one (Bonferroni's). Only one of the two
@@ -27,6 +28,7 @@ from scipy.special import stdtrit
 from gvatheory import validation
 from neural.jackknife import standard_error
 from neural.predictions.evidence import Evidence
+from neural.predictions.linear_theory import UnstableSpectrum
 from neural.statistics import Estimate
 
 FAMILY = 10
@@ -48,12 +50,14 @@ class Effect:
         error: its standard error, ≥ 0.
         seeds: number of independent seeds that it comes from.
         logarithmic: value and error are of the logarithm of what is reported.
+        note: why it could not be had; empty if it could.
     """
 
     value: float
     error: float
     seeds: int
     logarithmic: bool = False
+    note: str = ""
 
     def interval(self, level: float) -> Estimate:
         """Value and t-interval, on the scale that is reported; NaN bounds where it is not known.
@@ -83,7 +87,7 @@ def mean_effect(values: Sequence[float] | np.ndarray, *, logarithmic: bool = Fal
     count = len(values)
     if count < 2 or not np.all(np.isfinite(values)):
         value = float(values[0]) if count == 1 else math.nan
-        return Effect(value, math.nan, count, logarithmic)
+        return Effect(value, math.nan, count, logarithmic, _without_value(values))
     return Effect(float(values.mean()), float(values.std(ddof=1) / math.sqrt(count)), count, logarithmic)
 
 
@@ -103,7 +107,34 @@ def jackknife_effect(statistic: Callable[[np.ndarray], float], seeds: int, *, lo
     if logarithmic:
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.log(values)
-    return Effect(float(values[0]), float(standard_error(values[1:])), seeds, logarithmic)
+    note = "" if np.all(np.isfinite(values)) else "it has no value, with all seeds or without one of them"
+    return Effect(float(values[0]), float(standard_error(values[1:])), seeds, logarithmic, note)
+
+
+def ratio_effect(above: Sequence[float] | np.ndarray, below: Sequence[float] | np.ndarray) -> Effect:
+    """Mean over seeds of one quantity over that of another, by the jackknife; no seed's own denominator counts alone.
+
+    A seed without a finite value of either leaves its error unknown: the ratio is of the others, which were chosen by
+    their outcome.
+
+    Args:
+        above, below: (seeds,), at least three.
+    """
+    pairs = np.array([above, below], dtype=np.float64)
+    known = np.isfinite(pairs).all(axis=0)
+
+    def ratio(places: np.ndarray) -> float:
+        one, other = pairs[:, places].mean(axis=1) if len(places) else (math.nan, math.nan)
+        return float(one / other) if other else math.nan
+
+    if known.all():
+        return jackknife_effect(ratio, len(known))
+    return Effect(ratio(np.flatnonzero(known)), math.nan, len(known), note=_without_value(pairs.sum(axis=0)))
+
+
+def _without_value(values: np.ndarray) -> str:
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    return f"{bad} of {len(values)} seeds have no value" if bad else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +192,8 @@ class Finding:
         effect: the statistic.
         estimate: with the 95 % interval, for reading.
         inside: whether the interval of the level for "holds" lies within the region.
-        outside: whether that of the level for "fails" lies outside it.
+        outside: whether that of the level for "fails" lies outside it; neither with fewer than five seeds.
+        missing: whether the evidence lacks a run that it reads.
     """
 
     criterion: Criterion
@@ -169,6 +201,7 @@ class Finding:
     estimate: Estimate
     inside: bool
     outside: bool
+    missing: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,24 +225,30 @@ def judge(prediction: Prediction, evidence: Evidence) -> Verdict:
     """The verdict by the module's rule.
 
     Raises:
-        FileNotFoundError: if the evidence lacks a run that a criterion reads.
+        FileNotFoundError: if the evidence lacks a run that a criterion reads, of every one of them.
     """
     findings = tuple(_found(c, evidence, len(prediction.criteria)) for c in prediction.criteria)
+    if all(finding.missing for finding in findings):
+        raise FileNotFoundError(findings[0].effect.note)
     outcome: Outcome = "undecided"
-    if min(finding.effect.seeds for finding in findings) >= LEAST_SEEDS:
-        if all(finding.inside for finding in findings):
-            outcome = "holds"
-        elif any(finding.outside for finding in findings):
-            outcome = "fails"
+    if all(finding.inside for finding in findings):
+        outcome = "holds"
+    elif any(finding.outside for finding in findings):
+        outcome = "fails"
     also = tuple(_found(c, evidence, 1) for c in prediction.also)
     return Verdict(prediction, outcome, findings, also)
 
 
 def _found(criterion: Criterion, evidence: Evidence, count: int) -> Finding:
-    effect = criterion.effect(evidence)
+    missing = False
+    try:
+        effect = criterion.effect(evidence)
+    except (FileNotFoundError, UnstableSpectrum) as e:
+        effect, missing = Effect(math.nan, math.nan, 0, note=str(e)), isinstance(e, FileNotFoundError)
     low, high = criterion.region
     narrow, wide = (effect.interval(1.0 - ERROR / FAMILY / m) for m in (1, count))
     # A comparison with NaN is false: what is not known is neither inside nor outside.
-    inside = narrow.low >= low and narrow.high <= high
-    outside = wide.high < low or wide.low > high
-    return Finding(criterion, effect, effect.interval(1.0 - ERROR), inside, outside)
+    enough = effect.seeds >= LEAST_SEEDS
+    inside = enough and narrow.low >= low and narrow.high <= high
+    outside = enough and (wide.high < low or wide.low > high)
+    return Finding(criterion, effect, effect.interval(1.0 - ERROR), inside, outside, missing)

@@ -6,15 +6,17 @@ They ship with the project, so that verdicts and figures are had without a run; 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from neural.control.campaign import divergence
 from neural.control.campaign_dataset import expert_returns
 from neural.predictions.arms import Arm, slug
-from neural.runs import load_dataset, save_dataset
+from neural.runs import atomic, load_dataset, save_dataset
 
 SHIPPED = Path(__file__).parent / "assets"
 """Holds a directory per set of seeds."""
@@ -27,6 +29,9 @@ def shipped() -> dict[str, Path]:
     """Directories of the sets of seeds that ship, the one that decides first; a source tree may be without any."""
     return {name: SHIPPED / name for name in SETS if (SHIPPED / name).is_dir()}
 
+
+MISSING = "missing.json"
+"""Beside the datasets: names of the arms that lack a run, and why."""
 
 _SMALL = {"length": "int16", "fallen": "int8"}
 
@@ -53,9 +58,20 @@ class Evidence:
         """A dataset by its name: that of an arm, or with a dash and what was measured after it.
 
         Raises:
-            FileNotFoundError: if there is none.
+            FileNotFoundError: if there is none, with the reason if it is known.
         """
-        return self._read(slug(name))
+        try:
+            return self._read(slug(name))
+        except FileNotFoundError as e:
+            why = next((why for arm, why in self.missing().items() if slug(name).startswith(slug(arm))), None)
+            if why is None:
+                raise
+            raise FileNotFoundError(f"{name}: {why}") from e
+
+    def missing(self) -> dict[str, str]:
+        """Arms that lack a run, and why."""
+        file = self.directory / MISSING
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def compact(run: xr.Dataset) -> xr.Dataset:
@@ -70,18 +86,19 @@ def compact(run: xr.Dataset) -> xr.Dataset:
     return out
 
 
-def collect(arms: Sequence[Arm], runs: Path | str, out: Path | str) -> list[str]:
-    """Make evidence of the finished runs in a campaign's directory; names of those that are missing.
+def collect(arms: Sequence[Arm], runs: Path | str, out: Path | str) -> dict[str, str]:
+    """Make evidence of the finished runs in a campaign's directory; names of those that are missing, and why.
 
     What was measured after a run (`NAME.nc` beside `run.nc`) becomes SLUG-NAME.
     """
     runs, out = Path(runs), Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    missing, experts = [], {}
+    missing: dict[str, str] = {}
+    experts = {}
     for arm in arms:
         directory = runs / arm.slug / "run"
         if not (directory / "run.nc").is_file():
-            missing.append(arm.name)
+            missing[arm.name] = divergence(directory) or "not run"
             continue
         for file in sorted(directory.glob("*.nc")):
             name, dataset = f"{arm.slug}-{file.stem}", compact(load_dataset(file))
@@ -91,4 +108,6 @@ def collect(arms: Sequence[Arm], runs: Path | str, out: Path | str) -> list[str]
                     experts[started] = expert_returns(arm.experiment)
                 dataset["expert_return"] = "episode", experts[started], {"units": "reward", "long_name": "the expert's"}
             save_dataset(out / f"{name}.nc", dataset)
+    with atomic(out / MISSING) as part:
+        part.write_text(json.dumps(missing, indent=1), encoding="utf-8")
     return missing

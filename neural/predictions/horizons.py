@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from neural.control.rollout import evaluate
 from neural.statistics import Estimate
 
 HORIZONS = (5, 10, 20, 50, 100, 200, 500, 1000)
+FRACTION, RETURN_FRACTION = 1e-6, 1e-4
+"""Of an update, by which the last iterate is moved: to see its states part, and its return change to first order."""
 SMALL = 0.1
 """Of its ceiling: below that a spread counts as small, so that the first order may hold."""
 
@@ -51,8 +54,8 @@ def horizon_data(
     episodes: int = 8,
     horizons: Sequence[int] = HORIZONS,
     lyapunov_episodes: int = 6,
-    fraction: float = 1e-6,
-    return_fraction: float = 1e-4,
+    fraction: float = FRACTION,
+    return_fraction: float = RETURN_FRACTION,
     level: float = 0.95,
     seed: int | None = None,
     threads: int | None = None,
@@ -105,7 +108,9 @@ def horizon_data(
     found = _returns(run, [exact, near, *policies], averages, seeds, horizons, threads, progress)
     found = found.assign_coords(iterate=("iterate", np.arange(first, first + iterates), {"units": "updates"}))
     parting = _parting(run, pairs, seeds, horizons[-1], lyapunov_episodes, level, progress)
-    return found.merge(parting, combine_attrs="drop").assign_attrs(task=run.task.id, level=level, steps=run.steps)
+    return found.merge(parting, combine_attrs="drop").assign_attrs(
+        task=run.task.id, level=level, steps=run.steps, fraction=fraction, return_fraction=return_fraction
+    )
 
 
 def _check(
@@ -244,7 +249,7 @@ class Amplification:
     Attributes:
         first, last: the horizons.
         measured: with its interval by the jackknife over starts.
-        predicted: by `return_growth_law` of the exponent, and of its interval's ends.
+        predicted: by `return_growth_law` of the exponent, and of its interval's ends; NaN where one is not known.
     """
 
     first: int
@@ -271,10 +276,26 @@ def amplification(dataset: xr.Dataset, average: str) -> Amplification | None:
 def near_amplification(dataset: xr.Dataset) -> Amplification | None:
     """As `amplification`, of the last iterate's return when it is moved by a small fraction of an update.
 
-    The root mean square over starts of the change takes the place of the spread, and its own ceiling is the only one.
+    The root mean square over starts of the change takes the place of the spread.
     """
     squares = dataset["near_change"].transpose("episode", "horizon").values ** 2
-    return _amplification(dataset, "raw", *_root_means(squares), int(dataset["horizon"].max()))
+    return _amplification(dataset, "raw", *_root_means(squares), _near_until(dataset))
+
+
+def _near_until(dataset: xr.Dataset) -> int:
+    """Last recorded step at which the states of the policies that `near_change` compares are still near.
+
+    Distances were measured of a smaller move. While small they are proportional to it, and the larger move has them as
+    large as the smaller has at `rate_last` when they are smaller there by the moves' ratio.
+    """
+    one = dataset.isel(pair=-1)
+    steps, last = dataset["step"].values, float(one["rate_last"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # steps that no episode reached
+        middle = np.nanmedian(one["distance"].transpose("step", "episode").values, axis=1)
+    times = dataset.attrs.get("return_fraction", RETURN_FRACTION) / dataset.attrs.get("fraction", FRACTION)
+    near = (times * middle < middle[steps <= last][-1]) & (steps <= last)
+    return int(steps[near][-1]) if near.any() else 0
 
 
 def _amplification(
@@ -290,9 +311,10 @@ def _amplification(
     measured = _jackknifed(dataset, size[ends], left_out[:, ends], lambda s: float(np.log(s[1] / s[0])))
     loop = dataset.sel(pair=pair)
     bounds = [float(loop[f"exponent{end}"]) for end in ("", "_low", "_high")]
-    if not all(map(math.isfinite, bounds)):
-        return Amplification(first, last, measured, _UNDEFINED)
-    grown = [float(np.diff(return_growth_law(bound, [first, last]))[0]) for bound in bounds]
+    grown = [
+        float(np.diff(return_growth_law(bound, [first, last]))[0]) if math.isfinite(bound) else math.nan
+        for bound in bounds
+    ]
     return Amplification(first, last, measured, Estimate(*grown))
 
 

@@ -28,6 +28,10 @@ from neural.control.curvature import NoiseSpectrum
 RAW = "raw"
 
 
+class UnstableSpectrum(ValueError):
+    """The step is not stable on the measured spectrum, so that the linear theory has no say."""
+
+
 class Factors(NamedTuple):
     """What an average leaves of a variance of the last iterate.
 
@@ -160,7 +164,7 @@ def window_factor(
         spacing: ≥ 1, with (count − 1) · spacing ≤ steps.
 
     Raises:
-        ValueError: if an argument is out of range or the largest step is not stable.
+        ValueError: if an argument is out of range; `UnstableSpectrum`, one of them, if the largest step is not stable.
     """
     return window_factors(spectrum, schedule, [average], steps, count, spacing)[0]
 
@@ -252,7 +256,7 @@ def _gains(spectrum: NoiseSpectrum, schedule: Schedule, kernels: np.ndarray) -> 
     step_sizes = Scaled(schedule, spectrum.step_factor).step_sizes(steps)
     largest, limit = _stability(spectrum, schedule, steps)
     if largest >= limit:
-        raise ValueError(
+        raise UnstableSpectrum(
             f"schedule must be stable on the spectrum: its largest step times the largest node must be below {limit:g},"
             f" got {largest:g}"
         )

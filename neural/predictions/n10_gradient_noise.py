@@ -20,6 +20,9 @@ from neural.predictions.n3_horizon import NEAR
 from neural.predictions.spreads import slope
 from neural.statistics import RAW
 
+LASTING = 3
+"""Episodes of a seed that a separation is taken of, at least."""
+
 
 def _series(run: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Updates (U,), loss of raw (seeds, U) and trace of the per-example gradient covariance (seeds, U)."""
@@ -46,12 +49,17 @@ def separation(evidence: Evidence, *, early: int = 5, late: int = 300) -> Effect
     """Distance of the states of very near iterates at one step of an episode over that at an earlier one.
 
     Near by a millionth of an update: a whole update parts the states within a few steps. The late step is past the
-    landing, in which all states come closer, and before most of the falls. Of each seed the median over initial
-    conditions, of episodes that last so long.
+    landing, in which all states come closer; where fewer than `LASTING` episodes of a seed get there, it is the last
+    that so many reach. Of each seed the median over the episodes that do, of their own ratio.
     """
-    distance = evidence[f"{TASKS[0]} base horizons"]["distance"].isel(pair=NEAR)
-    middle = distance.sel(step=[early, late]).median("episode", skipna=True).transpose("seed", "step").values
-    return mean_effect(middle[:, 1] / middle[:, 0], logarithmic=True)
+    distance = evidence[f"{TASKS[0]} base horizons"]["distance"].isel(pair=NEAR).transpose("seed", "episode", "step")
+    at = distance["step"].values
+    start = distance.sel(step=early).values
+    found = []
+    for own, first in zip(distance.values, start, strict=True):
+        reached = np.flatnonzero((np.isfinite(own).sum(axis=0) >= LASTING) & (at > early) & (at <= late))
+        found.append(np.nanmedian(own[:, reached[-1]] / first) if len(reached) else math.nan)
+    return mean_effect(found, logarithmic=True)
 
 
 PREDICTION = Prediction(
@@ -63,7 +71,7 @@ PREDICTION = Prediction(
         Criterion("slope of ln trace against ln loss along a run", (0.5, 1.5), "1", proportionality),
         Criterion("trace in the last quarter / third quarter", (0.8, 1.25), "1", late_change),
         Criterion(
-            "distance of neighbours' states, step 300 / step 5",
+            "distance of neighbours' states, step 300 or the last / step 5",
             (10.0, math.inf),
             "≫ 1 in a loop that amplifies",
             separation,

@@ -19,7 +19,7 @@ from neural.predictions.decision import Criterion, Effect, Prediction, mean_effe
 from neural.predictions.evidence import Evidence
 from neural.predictions.linear_theory import predicted_loss
 from neural.predictions.noise_spectra import spectra
-from neural.predictions.spreads import expert_level, losses, mean_returns
+from neural.predictions.spreads import level, losses
 from neural.statistics import RAW
 
 MARGIN = 0.05
@@ -27,20 +27,14 @@ MARGIN = 0.05
 BASE, LINEAR = f"{TASKS[0]} base", f"{TASKS[0]} {DECAYS[0]}"
 
 
-def _end(evidence: Evidence, arm: str, average: str) -> np.ndarray:
-    """(seeds,) mean return at the end of a run, in units of the expert's."""
-    run = evidence[arm]
-    return mean_returns(run, average, "consecutive").mean(axis=1) / expert_level(run)
-
-
 def gain(evidence: Evidence, *, arm: str, average: str) -> Effect:
     """Return at the end less that of the base's raw iterates, in expert returns."""
-    return mean_effect(_end(evidence, arm, average) - _end(evidence, BASE, RAW))
+    return mean_effect(level(evidence[arm], average) - level(evidence[BASE]))
 
 
 def difference(evidence: Evidence, *, arm: str = LINEAR) -> Effect:
     """Return of the decayed step less that of the average at the constant one."""
-    return mean_effect(_end(evidence, arm, RAW) - _end(evidence, BASE, DEFAULT))
+    return mean_effect(level(evidence[arm]) - level(evidence[BASE], DEFAULT))
 
 
 def loss_surprise(evidence: Evidence) -> Effect:

@@ -2,8 +2,9 @@
 
 A greedy continuation splits where the gap of the two largest logits is below the change that an update makes: per
 token with the probability f(0) E|D|/2 (`neural.language.hazards`). The time to the split thus goes as one over the
-distance of the models, not as its logarithm, as in a chaotic continuous system. Prompts differ, so the pooled hazard
-declines. Runs on the story grammar; the seeds were not seen before the regions were fixed.
+distance of the models, not as its logarithm, as in a chaotic continuous system. Where prompts differ in their hazard
+the pooled one declines, by an amount that the theory does not fix: that decides nothing. Runs on the story grammar; the
+seeds were not seen before the regions were fixed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ PREDICTION = Prediction(
     id="N9",
     title="Continuations of a language model",
     statement="Updates that hardly change the loss split greedy continuations; per token with probability f(0)E|D|/2; "
-    "the time to the split goes as one over the distance; the pooled hazard declines.",
+    "the time to the split goes as one over the distance.",
     criteria=(
         Criterion(
             "median relative change of the loss per update",
@@ -61,14 +62,14 @@ PREDICTION = Prediction(
             "> 0",
             functools.partial(measured, name="distance_advantage", average=None),
         ),
-        Criterion(
-            "pooled hazard, late / early",
-            (0.0, 1.0),
-            "< 1",
-            functools.partial(measured, name="late_to_early", logarithmic=True),
-        ),
     ),
     also=(
+        Criterion(
+            "pooled hazard, late / early, raw",
+            (0.0, 1.0),
+            "< 1, by as much as the prompts' hazards differ",
+            functools.partial(measured, name="late_to_early", logarithmic=True),
+        ),
         Criterion(
             f"continuations that differ, {AVERAGE}",
             (0.0, 0.5),

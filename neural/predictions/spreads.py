@@ -22,8 +22,22 @@ def mean_returns(run: xr.Dataset, average: str = RAW, window: str = "spaced") ->
 
 def late_iterates(run: xr.Dataset, share: float = 0.75) -> np.ndarray:
     """Which of the spaced iterates come after that share of the run: where averages are compared."""
-    spaced = run["iterate"].values[np.flatnonzero(run["spaced"].values)]
+    spaced = _spaced(run)
     return spaced >= share * spaced.max()
+
+
+def late_updates(run: xr.Dataset) -> np.ndarray:
+    """Their updates."""
+    return _spaced(run)[late_iterates(run)]
+
+
+def _spaced(run: xr.Dataset) -> np.ndarray:
+    return run["iterate"].values[np.flatnonzero(run["spaced"].values)]
+
+
+def level(run: xr.Dataset, average: str = RAW, window: str = "consecutive") -> np.ndarray:
+    """(seeds,) return averaged over a window's iterates and initial conditions, in units of the expert's."""
+    return mean_returns(run, average, window).mean(axis=1) / expert_level(run)
 
 
 def window_spread(run: xr.Dataset, average: str = RAW, window: str = "consecutive") -> np.ndarray:

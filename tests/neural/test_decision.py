@@ -18,7 +18,9 @@ from neural.predictions.decision import (
     jackknife_effect,
     judge,
     mean_effect,
+    ratio_effect,
 )
+from neural.predictions.linear_theory import UnstableSpectrum
 
 
 def prediction(*effects: Effect, region=(0.0, 1.0)) -> Prediction:
@@ -58,6 +60,38 @@ def test_the_jackknife_of_a_mean_is_the_means_own_error() -> None:
     assert (jack.value, jack.error) == pytest.approx((plain.value, plain.error))
     with pytest.raises(ValueError, match="seeds must be an integer at least 3, got 2"):
         jackknife_effect(lambda places: 0.0, 2)
+
+
+def test_a_ratio_of_means_is_not_a_mean_of_ratios() -> None:
+    above, below = np.array([1.0, 2.0, 3.0, 2.0, 1.0]), np.array([2.0, 1e-9, 6.0, 5.0, 1.0])
+    found = ratio_effect(above, below)
+    assert found.value == pytest.approx(above.mean() / below.mean())
+    assert found.error == pytest.approx(jackknife_effect(lambda p: above[p].mean() / below[p].mean(), 5).error)
+    lacking = ratio_effect([1.0, math.nan, 3.0], [2.0, 2.0, 2.0])
+    assert (lacking.value, lacking.note) == (1.0, "1 of 3 seeds have no value")
+    assert math.isnan(lacking.error)
+    assert math.isnan(ratio_effect([1.0, 1.0, 1.0], [1.0, -1.0, 0.0]).value)
+
+
+def test_what_cannot_be_had_is_unknown_and_says_why() -> None:
+    def unstable(_) -> Effect:
+        raise UnstableSpectrum("the step is not stable")
+
+    def missing(_) -> Effect:
+        raise FileNotFoundError("run diverged at update 7")
+
+    for broken, why in ((unstable, "the step is not stable"), (missing, "run diverged at update 7")):
+        for others, expected in (([0.5], "undecided"), ([7.0], "fails")):
+            criteria = [Criterion("b", (0.0, 1.0), "", broken)]
+            criteria += [Criterion("o", (0.0, 1.0), "", lambda _, v=v: Effect(v, 1e-6, 5)) for v in others]
+            verdict = judge(Prediction("N0", "", "", tuple(criteria), ""), None)  # pyright: ignore[reportArgumentType]
+            assert verdict.outcome == expected
+            assert verdict.findings[0].effect.note == why
+    alone = Prediction("N0", "", "", (Criterion("b", (0.0, 1.0), "", missing),), "")
+    with pytest.raises(FileNotFoundError, match="run diverged at update 7"):
+        judge(alone, None)  # pyright: ignore[reportArgumentType]
+    beside = Prediction("N0", "", "", prediction(Effect(0.5, 1e-6, 5)).criteria, "", alone.criteria)
+    assert judge(beside, None).outcome == "holds"  # pyright: ignore[reportArgumentType]
 
 
 def test_inside_outside_and_neither() -> None:

@@ -89,10 +89,24 @@ def test_the_model_s_growth_is_recognised_while_it_is_small() -> None:
 def test_the_change_of_a_moved_iterate_is_taken_over_starts() -> None:
     growth = np.exp(gva.return_growth_law(0.1, HORIZONS))
     starts = np.array([[1.0], [-3.0], [2.0]])
-    dataset = known(np.zeros((2, 3, 6)), rate_last=2).assign(near_change=(("episode", "horizon"), starts * growth))
+    parting = np.repeat(1e-6 * np.exp(0.1 * np.arange(101))[None, None], 3, axis=1)  # of a move a hundredth as large
+    dataset = known(np.zeros((2, 3, 6))).assign(
+        near_change=(("episode", "horizon"), starts * growth),
+        distance=(("pair", "episode", "step"), parting),
+        step=np.arange(101),
+    )
     found = near_amplification(dataset)
     assert found is not None
     assert (found.first, found.last) == (10, 50)
+    # A hundred times as far apart is ln 100 / 0.1 = 46 steps earlier.
+    sooner = near_amplification(dataset.assign(rate_last=("pair", [80])))
+    assert sooner is not None
+    assert sooner.last == 20
+    assert near_amplification(dataset.assign(rate_last=("pair", [60]))) is None
+    unsure = near_amplification(dataset.assign(exponent_low=("pair", [np.nan])))
+    assert unsure is not None
+    assert unsure.predicted.value == pytest.approx(found.predicted.value)
+    assert np.isnan(unsure.predicted.low)
     assert found.measured.value == pytest.approx(found.predicted.value)
     uneven = starts * growth ** np.array([[1.0], [0.8], [1.1]])
     found = near_amplification(dataset.assign(near_change=(("episode", "horizon"), uneven)))

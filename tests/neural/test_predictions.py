@@ -12,6 +12,7 @@ import xarray as xr
 from scipy.special import ndtr
 
 from neural.predictions import n1_noise_scaling as n1
+from neural.predictions import n4_variance_factors as n4
 from neural.predictions import n5_power_averages as n5
 from neural.predictions import n7_interventions as n7
 from neural.predictions import n8_falls as n8
@@ -19,9 +20,9 @@ from neural.predictions import n10_gradient_noise as n10
 from neural.predictions.arms import DEFAULT, LATE, SEED_SETS, SIZES, TASKS, arms, bank, slug
 from neural.predictions.choice import _regrets, interquartile_mean
 from neural.predictions.decision import judge
-from neural.predictions.evidence import Evidence, compact
+from neural.predictions.evidence import Evidence, collect, compact
 from neural.predictions.registry import PREDICTIONS, agree, judge_all
-from neural.predictions.spreads import pooled
+from neural.predictions.spreads import late_updates, pooled
 from neural.runs import save_dataset
 from neural.statistics import RAW
 
@@ -95,25 +96,34 @@ def test_interventions_are_compared_with_the_base_of_the_same_seed(tmp_path) -> 
         put(tmp_path, name, made({RAW: 130.0 if name in names else 25.0, DEFAULT: 10.0}))
     evidence = Evidence(tmp_path)
     verdict = judge(n7.PREDICTION, evidence)
-    assert [f.estimate.value for f in verdict.findings] == pytest.approx([1.3] * 5 + [0.25, 0.25, 0.1])
-    assert verdict.outcome == "holds"
-    put(tmp_path, "tanh", made({RAW: 130.0 * 7.0**2, DEFAULT: 10.0}))  # of two interventions one: 7 times the mean
+    assert [f.estimate.value for f in verdict.findings] == pytest.approx(
+        [1.3] * 10 + [0.25, 0.25, 0.1] + [0.0] * 3, abs=0.03
+    )
+    assert all(f.inside for f in verdict.findings[:13])
+    better = {name: made({RAW: 25.0}, mean=3500.0) for name in ("batch x 16", "linear to 0")}
+    for name, run in better.items():
+        put(tmp_path, name, run)
+    put(tmp_path, "base", made({RAW: 100.0, DEFAULT: 10.0}).assign(expert_return=("episode", np.full(EPISODES, LEVEL))))
+    gains = [f.estimate.value for f in judge(n7.PREDICTION, Evidence(tmp_path)).findings[13:15]]
+    assert gains == pytest.approx([0.1, 0.1], abs=0.02)
+    put(tmp_path, "2 hidden layers", made({RAW: 700.0, DEFAULT: 10.0}))
+    put(tmp_path, "tanh", made({RAW: 100.0 / 7.0, DEFAULT: 10.0}))  # one up and one down do not cancel
     changed = judge(n7.PREDICTION, Evidence(tmp_path))
-    assert changed.findings[1].estimate.value == pytest.approx(9.1)
+    assert [f.estimate.value for f in changed.findings[2:4]] == pytest.approx([7.0, 1.0 / 7.0])
     assert changed.outcome == "fails"
 
 
 def test_power_averages_are_compared_late_in_the_run(tmp_path) -> None:
-    names = (n5.UNIFORM, n5.POWER, n5.UNIFORM + LATE, n5.POWER + LATE)
-    loss = dict(zip(names, (0.3, 0.12, 0.11, 0.12), strict=True)) | {RAW: 0.2}
+    names = [name + ending for ending in ("", LATE) for name in (n5.UNIFORM, *n5.OTHERS.values())]
+    loss = dict(zip(names, (0.3, 0.12, 0.14, 0.11, 0.12, 0.1), strict=True)) | {RAW: 0.2}
     run = made(dict.fromkeys((RAW, *names), 0.0), losses=loss)
     run["return"].loc[{"average": n5.UNIFORM}] -= 500.0
     run["return"].loc[{"average": n5.UNIFORM, "iterate": 1500}] -= 1e6  # early: does not count
     put(tmp_path, "base", run)
     verdict = judge(n5.PREDICTION, Evidence(tmp_path))
-    assert [f.estimate.value for f in verdict.findings] == pytest.approx([0.0, -0.125])
-    assert [f.estimate.value for f in verdict.also] == pytest.approx([-0.1, 2.25])
-    assert verdict.outcome == "holds"
+    assert [f.estimate.value for f in verdict.findings] == pytest.approx([0.0, -0.125, 0.0, 0.1])
+    assert [f.estimate.value for f in verdict.also] == pytest.approx([-0.1, 2.25, -0.1, 0.16 / 0.06])
+    assert verdict.outcome == "fails"  # by the loss of α = 0.8
 
 
 def law_of_falls(iterates: int, episodes: int, c: float, r: float, seed: int) -> np.ndarray:
@@ -142,6 +152,9 @@ def test_falls_begin_as_often_as_the_law_says() -> None:
     second = (1 - rough) * first + math.sqrt(1 - (1 - rough) ** 2) * math.sqrt(r) * rng.standard_normal(n)
     seen = np.mean((first + offsets < c) & (second + offsets > c))
     assert n8.onset_rate(c, r, rough) == pytest.approx(seen, abs=5 * math.sqrt(seen / n))
+    anew = np.mean((first + offsets < c) & (second + rng.permutation(offsets) > c))
+    assert n8.onset_rate(c, r, rough, fresh=True) == pytest.approx(anew, abs=5 * math.sqrt(anew / n))
+    assert anew > 1.5 * seen
 
 
 def test_two_modes_and_one() -> None:
@@ -215,8 +228,37 @@ def test_what_is_missing_is_said_and_unknown_ids_are_refused(tmp_path) -> None:
         Evidence(tmp_path / "nowhere")
 
 
+def test_why_an_arm_is_missing_is_kept_with_the_evidence(tmp_path) -> None:
+    wanted = arms(SIZES["quick"], (0, 1))[:3]
+    directory = tmp_path / "runs" / wanted[0].slug / "run"
+    directory.mkdir(parents=True)
+    (directory / "diverged.json").write_text('{"error": "seed 1 is not finite at update 40"}')
+    found = collect(wanted, tmp_path / "runs", tmp_path / "out")
+    assert found == {wanted[0].name: "seed 1 is not finite at update 40", **{a.name: "not run" for a in wanted[1:]}}
+    evidence = Evidence(tmp_path / "out")
+    assert evidence.missing() == found
+    with pytest.raises(FileNotFoundError, match=f"{wanted[0].name} spectrum: seed 1 is not finite"):
+        evidence[f"{wanted[0].name} spectrum"]
+
+
+def test_the_separation_is_of_episodes_that_last(tmp_path) -> None:
+    steps = np.array([0, 5, 100, 300])
+    distance = np.tile([0.0, 1.0, 20.0, 900.0], (5, 1, 4, 1)) * np.array([1.0, 2.0, 3.0, 4.0])[:, None]
+    distance[0, 0, :2, 3] = math.nan  # of this seed two episodes are left at step 300
+    data = xr.Dataset({"distance": (("seed", "pair", "episode", "step"), distance)}, {"step": steps})
+    put(tmp_path, "base horizons", data)
+    logs = [math.log(20.0)] + [math.log(900.0)] * 4
+    assert n10.separation(Evidence(tmp_path)).value == pytest.approx(np.mean(logs))
+
+
+def test_averages_that_remember_the_start_are_not_compared_with_the_law() -> None:
+    run = made({RAW: 1.0})  # late iterates from 9,000 on
+    assert n4.forgetful(run) == ("EMA 0.03", "EMA 0.01", "EMA 0.003", "EMA 0.001")
+    assert list(late_updates(run)) == [9_000, 10_500, 12_000]
+
+
 def test_only_the_opposite_contradicts(tmp_path) -> None:
-    names = (n5.UNIFORM, n5.POWER, n5.UNIFORM + LATE, n5.POWER + LATE)
+    names = [name + ending for ending in ("", LATE) for name in (n5.UNIFORM, *n5.OTHERS.values())]
     put(tmp_path, "base", made(dict.fromkeys((RAW, *names), 0.0), losses={RAW: 0.2}))
     verdict = judge(n5.PREDICTION, Evidence(tmp_path))
     of = {name: dataclasses.replace(verdict, outcome=name) for name in ("holds", "fails", "undecided")}
