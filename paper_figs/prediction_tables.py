@@ -32,14 +32,19 @@ def rows(verdict: Verdict) -> list[tuple[str, str, str, str]]:
     return found + [(f.criterion.name, shown(f.estimate), region(f), "–") for f in verdict.also]
 
 
-def seeds_of(verdict: Verdict) -> int:
-    """The fewest seeds of a criterion whose runs are there."""
-    return min(f.effect.seeds for f in verdict.findings if not f.effect.note or f.effect.seeds)
+def seeds_of(verdict: Verdict) -> str:
+    """In words, the fewest seeds of a criterion of which something is known."""
+    known = [f.effect.seeds for f in verdict.findings if f.effect.seeds]
+    return f"{min(known)} seeds" if known else "nothing known"
 
 
 def unknown(verdict: Verdict) -> list[str]:
-    """In words, the criteria whose number is not known, and why."""
-    return [f"{f.criterion.name}: {f.effect.note}" for f in (*verdict.findings, *verdict.also) if f.effect.note]
+    """In words, why the numbers of criteria are not known, and of which."""
+    why: dict[str, list[str]] = {}
+    for f in (*verdict.findings, *verdict.also):
+        if f.effect.note:
+            why.setdefault(f.effect.note, []).append(f.criterion.name)
+    return [f"{note} ({'; '.join(names)})" for note, names in why.items()]
 
 
 def verdict_lines(found: Mapping[str, Verdict | FileNotFoundError]) -> list[str]:
@@ -49,7 +54,7 @@ def verdict_lines(found: Mapping[str, Verdict | FileNotFoundError]) -> list[str]
         if isinstance(verdict, FileNotFoundError):
             lines += [f"{name}  not judged: {verdict}", ""]
             continue
-        lines += [f"{name}  {verdict.prediction.title}: {verdict.outcome.upper()} ({seeds_of(verdict)} seeds)"]
+        lines += [f"{name}  {verdict.prediction.title}: {verdict.outcome.upper()} ({seeds_of(verdict)})"]
         lines += [*aligned([("", "found [95 %]", "holds if", ""), *rows(verdict)])]
         lines += [*(f"  unknown: {why}" for why in unknown(verdict)), ""]
     return lines

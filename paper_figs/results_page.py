@@ -115,12 +115,12 @@ def _section(name: str, verdict: Verdict | FileNotFoundError, other: Verdict | F
         seen = "–" if second is None else shown(second.estimate)
         c = finding.criterion
         rows.append((c.name, c.theory, shown(finding.estimate), region(finding), word, seen))
-    facts = f"({of.source}; {seeds_of(verdict)} seeds; `gva predictions table {name}`.)"
+    facts = f"({of.source}; {seeds_of(verdict)}; `gva predictions table {name}`.)"
     return [
         f"## {name}",
         f"{of.title}: **{verdict.outcome}**. {of.statement} {facts}",
         *_table(rows),
-        "; ".join(("Not known: " if i == 0 else "") + why for i, why in enumerate(unknown(verdict))),
+        *(f"Not known: {why}." for why in unknown(verdict)),
         COMMENTARY.get(name, ""),
     ]
 

@@ -80,15 +80,15 @@ def mean_effect(values: Sequence[float] | np.ndarray, *, logarithmic: bool = Fal
     A seed whose value is not finite, or not positive where it has to be, makes the effect unknown: leaving it out would
     choose the seeds by their outcome.
     """
-    values = np.asarray(values, dtype=np.float64)
+    found: np.ndarray = np.asarray(values, dtype=np.float64)
     if logarithmic:
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.log(values)
-    count = len(values)
-    if count < 2 or not np.all(np.isfinite(values)):
-        value = float(values[0]) if count == 1 else math.nan
-        return Effect(value, math.nan, count, logarithmic, _without_value(values))
-    return Effect(float(values.mean()), float(values.std(ddof=1) / math.sqrt(count)), count, logarithmic)
+            found = np.log(found)
+    count = len(found)
+    if count < 2 or not np.all(np.isfinite(found)):
+        value = float(found[0]) if count == 1 else math.nan
+        return Effect(value, math.nan, count, logarithmic, _without_value(found))
+    return Effect(float(found.mean()), float(found.std(ddof=1) / math.sqrt(count)), count, logarithmic)
 
 
 def jackknife_effect(statistic: Callable[[np.ndarray], float], seeds: int, *, logarithmic: bool = False) -> Effect:
