@@ -22,7 +22,7 @@ from neural.predictions.arms import DEFAULT, LATE, POWERS, TASKS
 from neural.predictions.evidence import Evidence
 from neural.predictions.linear_theory import mean_age, predicted_lag_loss, predicted_losses
 from neural.predictions.n7_interventions import FAMILIES
-from neural.predictions.noise_spectra import Spectra, experiment_of_run, spectra
+from neural.predictions.noise_spectra import Spectra, all_stable, experiment_of_run, spectra
 from neural.predictions.spreads import expert_level, late_iterates
 from neural.statistics import RAW, Estimate
 from paper_figs import style
@@ -109,7 +109,7 @@ def data(directory: Path | str) -> Grid:
         arms += [(family, name, *_pair(_rows(evidence, f"{TASKS[0]} {name}"))) for name in names]
     run = evidence[first]
     sizes = int(late_iterates(run).sum()), run.sizes["episode"]
-    theory = _theory(spectra(evidence, first)) if evidence.has(f"{first} spectrum") else None
+    theory = _theory(spectra(evidence, first)) if all_stable(evidence, first) else None
     powers = _powers(run, tasks[TASKS[0]], theory)
     age = _chosen_age(tasks[TASKS[0]], theory)
     return Grid(tasks, arms, powers, age, experiment_of_run(run).steps, sizes, seeds_in_words(run))

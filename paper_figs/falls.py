@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from neural.predictions import n8_falls as n8
 from neural.predictions.arms import TASKS
 from neural.predictions.evidence import Evidence
+from neural.predictions.noise_spectra import all_stable
 from neural.predictions.spreads import expert_level
 from neural.statistics import Estimate
 from paper_figs import style
@@ -43,7 +44,7 @@ class Falls:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FallsOfTasks:
-    """Every task, the share of the variance that falls explain on the first, its onsets (None without a spectrum)."""
+    """Every task, the share of the variance that falls explain on the first, its onsets (None: no theory)."""
 
     tasks: dict[str, Falls]
     explained: Estimate
@@ -61,7 +62,7 @@ def data(directory: Path | str) -> FallsOfTasks:
     evidence = opened(directory)
     base = f"{TASKS[0]} base"
     tasks = {task: _falls(evidence, task) for task in TASKS if task == TASKS[0] or evidence.has(f"{task} base")}
-    onsets = n8.onsets(evidence).interval(0.95) if evidence.has(f"{base} spectrum") else None
+    onsets = n8.onsets(evidence).interval(0.95) if all_stable(evidence, base) else None
     return FallsOfTasks(tasks, n8.explained(evidence).interval(0.95), onsets, seeds_in_words(evidence[base]))
 
 

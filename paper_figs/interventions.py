@@ -19,7 +19,7 @@ from neural.predictions.arms import BATCHES, DECAYS, DEFAULT, LEAVE, STEPS, TASK
 from neural.predictions.evidence import Evidence
 from neural.predictions.linear_theory import window_factor
 from neural.predictions.n7_interventions import MARGIN
-from neural.predictions.noise_spectra import experiment_of_run, spectra
+from neural.predictions.noise_spectra import all_stable, experiment_of_run, spectra
 from neural.predictions.spreads import expert_level, window_spread
 from neural.runs import load_dataset
 from neural.statistics import Estimate
@@ -51,9 +51,9 @@ def data(path: Path | str) -> xr.Dataset:
 def of_evidence(evidence: Evidence) -> xr.Dataset:
     """The arms of the first task as the dataset of a campaign, its average the default one.
 
-    Beside the variables of a campaign, where the base's spectrum was measured: predicted_average (window), spread of
-    the base's average by the linear theory, in units of the expert's return: raw's times the root of the window's
-    variance factor, geometric mean over seeds.
+    Beside the variables of a campaign, where the linear theory has a say on every seed of the base: predicted_average
+    (window), spread of the base's average by that theory, in units of the expert's return: raw's times the root of the
+    window's variance factor, geometric mean over seeds.
 
     Raises:
         FileNotFoundError: if an arm is missing.
@@ -64,7 +64,7 @@ def of_evidence(evidence: Evidence) -> xr.Dataset:
     experiments = {name: experiment_of_run(run) for name, run in runs.items()}
     dataset = of_runs(chosen, runs, experiments, DEFAULT)
     arm = f"{TASKS[0]} {BASE}"
-    if evidence.has(f"{arm} spectrum"):
+    if all_stable(evidence, arm):
         predicted = [_predicted(evidence, arm, window) for window in dataset["window"].values]
         dataset["predicted_average"] = "window", predicted, {"units": "1"}
     return dataset

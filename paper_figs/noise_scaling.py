@@ -17,7 +17,7 @@ from neural.predictions.arms import DEFAULT, SGD_STEPS, TASKS, sgd_name
 from neural.predictions.decision import mean_effect
 from neural.predictions.evidence import Evidence
 from neural.predictions.linear_theory import predicted_loss
-from neural.predictions.noise_spectra import spectra
+from neural.predictions.noise_spectra import all_stable, spectra
 from neural.predictions.spreads import spread_effect, window_spread
 from neural.statistics import Estimate
 from paper_figs import style
@@ -89,7 +89,7 @@ def data(directory: Path | str) -> Scaling:
 
 def _exact(evidence: Evidence, varied: str, x: tuple[float, ...]) -> tuple[float, ...]:
     """Loss that noise costs in one step, of the spectrum of one arm at other step sizes or batches; () without it."""
-    if not evidence.has(f"{SPECTRUM} spectrum"):
+    if not all_stable(evidence, SPECTRUM):
         return ()
     of = spectra(evidence, SPECTRUM)
     e, out = of.experiment, []

@@ -62,16 +62,17 @@ def verdict_lines(found: Mapping[str, Verdict | FileNotFoundError]) -> list[str]
 
 def choice_arms(evidence: Evidence) -> list[str]:
     """Arms whose averages were rolled out, and on whose measured spectra the linear theory has a say."""
-    return [name for name in _measured(evidence) if all_stable(evidence, name)]
+    return [name for name in measured(evidence) if all_stable(evidence, name)]
 
 
 def choice_left_out(evidence: Evidence) -> str:
     """The others in words; empty if there are none."""
-    names = [name for name in _measured(evidence) if not all_stable(evidence, name)]
+    names = [name for name in measured(evidence) if not all_stable(evidence, name)]
     return f"Left out, the step not being stable on the spectrum of every seed: {', '.join(names)}." if names else ""
 
 
-def _measured(evidence: Evidence) -> list[str]:
+def measured(evidence: Evidence) -> list[str]:
+    """Arms whose averages were rolled out and whose spectra were measured."""
     found = arms(SIZES["standard"], SEED_SETS["verdict"])
     names = [arm.name for arm in found if "spectrum" in arm.after]
     return [name for name in names if evidence.has(name) and evidence.has(f"{name} spectrum")]

@@ -19,18 +19,20 @@ from neural.predictions.arms import DEFAULT, TASKS
 from neural.predictions.decision import jackknife_effect, mean_effect
 from neural.predictions.evidence import Evidence
 from neural.predictions.linear_theory import predicted_lag_loss, predicted_losses
-from neural.predictions.noise_spectra import spectra
+from neural.predictions.noise_spectra import spectra, with_a_say
 from neural.predictions.spreads import late_iterates, losses, mean_returns, pooled
 from neural.statistics import RAW, Estimate
 from paper_figs import style
 from paper_figs.evidence_parts import opened, over_seeds, seeds_in_words
-from paper_figs.prediction_tables import choice_arms
+from paper_figs.prediction_tables import measured
 
 _TITLES = {
     "loss": ("A  Loss gained on raw", "action²"),
     "window": ("B  Spread in a window / raw's", "ratio"),
     "seeds": ("C  Spread across seeds / raw's", "ratio"),
 }
+_LEAST = 3
+"""Seeds of an arm, at least, of which the theory has a say."""
 _MARKERS = "osD^vPX*"
 
 
@@ -46,10 +48,11 @@ class Point:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """Points by quantity: loss, window, seeds; and the seeds in words."""
+    """Points by quantity: loss, window, seeds; and in words the seeds, and those of which the theory has no say."""
 
     points: dict[str, list[Point]]
     seeds: str
+    left_out: str
 
 
 def data(directory: Path | str) -> Comparison:
@@ -62,14 +65,23 @@ def data(directory: Path | str) -> Comparison:
     evidence = opened(directory)
     base = f"{TASKS[0]} base"
     points: dict[str, list[Point]] = {name: [] for name in _TITLES}
-    for arm in choice_arms(evidence):
-        loss, seeds = _arm(evidence, arm)
+    left_out = []
+    for arm in measured(evidence):
+        own = with_a_say(evidence, arm)
+        kept, count = own[arm].sizes["seed"], evidence[arm].sizes["seed"]
+        if kept < count:
+            left_out.append(f"{arm} {count - kept} of {count}")
+        if kept < _LEAST:
+            continue
+        loss, seeds = _arm(own, arm)
         points["loss"] += loss
         points["seeds"] += seeds
-    for name, seen, predicted in zip(n4.AVERAGES, *n4.window_ratios(evidence, n4.AVERAGES), strict=True):
-        estimate = mean_effect(seen, logarithmic=True).interval(0.95)
-        points["window"].append(Point(base, name, float(np.exp(np.log(predicted).mean())), estimate))
-    return Comparison(points, seeds_in_words(evidence[base]))
+        if arm == base:
+            for name, seen, predicted in zip(n4.AVERAGES, *n4.window_ratios(own, n4.AVERAGES), strict=True):
+                estimate = mean_effect(seen, logarithmic=True).interval(0.95)
+                points["window"].append(Point(base, name, float(np.exp(np.log(predicted).mean())), estimate))
+    said = f"Seeds left out, on whose spectrum the step is not stable: {', '.join(left_out)}." if left_out else ""
+    return Comparison(points, seeds_in_words(evidence[base]), said)
 
 
 def _arm(evidence: Evidence, arm: str) -> tuple[list[Point], list[Point]]:
@@ -103,7 +115,7 @@ def fit(points: list[Point]) -> tuple[float, float, int]:
 
     R² is that of y = x, 1 − Σ(ln seen − ln predicted)²/Σ(ln seen − mean)²: negative where a constant does better.
     """
-    values = np.array([(p.predicted, p.seen.value) for p in points])
+    values = np.array([(p.predicted, p.seen.value) for p in points]).reshape(-1, 2)
     x, y = np.log(values[np.all(np.isfinite(values) & (values > 0), axis=1)]).T
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return np.nan, np.nan, len(x)
@@ -125,6 +137,12 @@ def draw(comparison: Comparison) -> Figure:
     return figure
 
 
+def _colour(place: int) -> str:
+    """Of an arm; a sixth has a colour of its own."""
+    own = [*style.AVERAGES[:5], style.RAW, style.MUTED]
+    return own[place % len(own)]
+
+
 def _panel(axes: Axes, points: list[Point], arms: list[str]) -> None:
     """Points where both are positive; at the edge those that are not."""
     good = [p for p in points if p.predicted > 0 and p.seen.value > 0]
@@ -132,7 +150,7 @@ def _panel(axes: Axes, points: list[Point], arms: list[str]) -> None:
     low, high = 0.4 * min(values), 2.5 * max(values)
     axes.plot([low, high], [low, high], "--", color=style.MUTED, lw=1.0, label="seen = predicted")
     for p in points:
-        colour, marker = style.AVERAGES[arms.index(p.arm) % 5], _MARKERS[arms.index(p.arm) % len(_MARKERS)]
+        colour, marker = _colour(arms.index(p.arm)), _MARKERS[arms.index(p.arm) % len(_MARKERS)]
         x, y = (np.clip(v, low, high) if np.isfinite(v) else low for v in (p.predicted, p.seen.value))
         if np.isfinite(p.seen.low):
             ends = np.clip([p.seen.low, p.seen.high], low, high)
@@ -141,7 +159,7 @@ def _panel(axes: Axes, points: list[Point], arms: list[str]) -> None:
         axes.plot(x, y, marker, color=colour, mfc=fill, ms=4.5, clip_on=False)
     for i, arm in enumerate(arms):
         if any(p.arm == arm for p in points):
-            axes.plot([], [], _MARKERS[i % len(_MARKERS)], color=style.AVERAGES[i % 5], ms=4.5, label=arm)
+            axes.plot([], [], _MARKERS[i % len(_MARKERS)], color=_colour(i), ms=4.5, label=arm)
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_minor_formatter(NullFormatter())
@@ -153,6 +171,9 @@ def caption(comparison: Comparison) -> str:
     for name, (title, _) in _TITLES.items():
         slope, share, count = fit(comparison.points[name])
         left += len(comparison.points[name]) - count
+        if not count:
+            said.append(f"{title[0]}: none")
+            continue
         said.append(f"{title[0]}: slope {slope:.2f}, R² of y = x {share:.2f}, {count} averages")
     arms = len({p.arm for p in comparison.points["loss"]})
     hollow = f" Hollow at the edge: {left} points with a value that is not positive, left out of these." if left else ""
@@ -162,5 +183,5 @@ def caption(comparison: Comparison) -> str:
         "over late spaced iterates; predicted: what the noise keeps up, less what trailing the drift costs. B: root of "
         f"the window's variance factor, consecutive iterates of {TASKS[0]}'s base, constant rates (N4). C: root of the "
         "factor across seeds, late spaced iterates. Bars: 95 % intervals over seeds, of ratios on the log scale. In "
-        f"logarithms, {'; '.join(said)}.{hollow}"
+        f"logarithms, {'; '.join(said)}.{hollow} {comparison.left_out}".rstrip()
     )

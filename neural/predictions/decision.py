@@ -121,7 +121,7 @@ def ratio_effect(above: Sequence[float] | np.ndarray, below: Sequence[float] | n
         above, below: (seeds,), at least three.
     """
     pairs = np.array([above, below], dtype=np.float64)
-    known = np.isfinite(pairs).all(axis=0)
+    known = np.atleast_1d(np.isfinite(pairs).all(axis=0))
 
     def ratio(places: np.ndarray) -> float:
         one, other = pairs[:, places].mean(axis=1) if len(places) else (math.nan, math.nan)
