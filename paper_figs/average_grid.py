@@ -181,7 +181,8 @@ def draw(grid: Grid) -> Figure:
         ):
             axes = figure.add_subplot(cells[0, column])
             _by_memory(axes, rows, what)
-            axes.axvline(grid.chosen_age, color=style.INK, ls=":", lw=1.1, label="least loss by theory")
+            if math.isfinite(grid.chosen_age):
+                axes.axvline(grid.chosen_age, color=style.INK, ls=":", lw=1.1, label="least loss by theory")
             axes.set(title=f"{title}, {TASKS[0]}", ylabel=label)
             axes.legend(loc="best", fontsize=7)
         _tasks(figure.add_subplot(cells[0, 2]), grid.tasks)
@@ -311,10 +312,13 @@ def caption(grid: Grid) -> str:
     iterates, episodes = grid.sizes
     at = {late: [power for power in grid.powers if power.late == late] for late in (False, True)}
     seen = {late: min(own, key=lambda power: power.gained.value).alpha for late, own in at.items()}
-    theory = ""
+    theory = ". Of the linear theory nothing is shown: it has no say on every seed."
     if all(power.total is not None for power in grid.powers):
         said = [min(own, key=lambda power: power.total or 0.0).alpha for own in at.values()]
-        theory = f"; by the theory with the lag {said[0]:.2g} and {said[1]:.2g} (stars; hollow: noise alone)"
+        theory = (
+            f"; by the theory with the lag {said[0]:.2g} and {said[1]:.2g} (stars; hollow: noise alone). Theory: excess "
+            "loss kept up by the noise, and what trailing a drift costs, for the spectrum measured at the end of each run."
+        )
     return (
         f"Averages of the iterates at a constant step size, {grid.updates:,} updates, {grid.seeds}; returns of "
         f"{iterates} spaced iterates from three quarters of the run on, from {episodes} initial conditions (fewer on "
@@ -322,7 +326,5 @@ def caption(grid: Grid) -> str:
         f"average that was rolled out by its mean age; raw {raw.level.value:.2f}, best {best.name} "
         f"{best.level.value:.2f}. C: {len(grid.tasks)} tasks. D, E: raw and {DEFAULT} when one thing of the base is "
         "changed. F, G: return, and held-out loss at the end less raw's, for averages of rate t^(−α) over the whole "
-        f"run and over its second half; least at α = {seen[False]:.2g} and {seen[True]:.2g}{theory}. Theory: excess "
-        "loss kept up by the "
-        "noise, and what trailing a drift costs, for the spectrum measured at the end of each run."
+        f"run and over its second half; least at α = {seen[False]:.2g} and {seen[True]:.2g}{theory}"
     )

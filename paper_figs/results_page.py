@@ -120,7 +120,7 @@ def _section(name: str, verdict: Verdict | FileNotFoundError, other: Verdict | F
         f"## {name}",
         f"{of.title}: **{verdict.outcome}**. {of.statement} {facts}",
         *_table(rows),
-        *(f"Not known: {why}." for why in unknown(verdict)),
+        " ".join(f"Not known: {why}." for why in unknown(verdict)),
         COMMENTARY.get(name, ""),
     ]
 

@@ -54,10 +54,11 @@ interval is narrow enough to decide. On HalfCheetah and Humanoid most seeds have
 apart within a few steps, or all episodes have ended. In the loops of HalfCheetah that contract the spread grows
 more steeply than with the horizon, over iterates a whole update apart, which is no small change.""",
     "N4": """On the first set of seeds the step is not stable on the spectrum of at least one seed, so that the
-linear theory has no say there: with Adam a coordinate whose second moment is next to zero is enough. On the second
-set, and on the seeds of the first that the figure keeps, the theory gets the sign of an EMA's effect right, not its
-amount: the return of raw iterates is past a cliff for part of the time, that of an average hardly ever, so that an
-average takes away more of the spread than of the variance of the parameters.""",
+linear theory has no say there; with Adam a coordinate whose second moment is next to zero may be enough. On the
+second set an average takes away more of the spread than the theory has it, most of all across seeds, presumably
+because the return of raw iterates is past a cliff for part of the time and that of an average hardly ever. On the
+seeds of the first set that the figure keeps it is so across seeds; within a window what short averages leave is
+about what the theory says, and long ones leave more.""",
     "N5": """The paper's averages want to forget faster than α = 1, against convex theory. Here α = 1 from the first
 update is the worst of all. From half of the run on it returns as much as α = 2/3 and 0.8, as near as these seeds
 tell, but its loss is higher than that of α = 0.8: most of what a uniform average loses is the start that it does
