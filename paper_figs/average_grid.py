@@ -316,8 +316,8 @@ def caption(grid: Grid) -> str:
     if all(power.total is not None for power in grid.powers):
         said = [min(own, key=lambda power: power.total or 0.0).alpha for own in at.values()]
         theory = (
-            f"; by the theory with the lag {said[0]:.2g} and {said[1]:.2g} (stars; hollow: noise alone). Theory: excess "
-            "loss kept up by the noise, and what trailing a drift costs, for the spectrum measured at the end of each run."
+            f"; by the theory with the lag {said[0]:.2g} and {said[1]:.2g} (stars; hollow: noise alone). Theory: "
+            "excess loss kept up by the noise, and what trailing a drift costs, for the spectrum at each run's end."
         )
     return (
         f"Averages of the iterates at a constant step size, {grid.updates:,} updates, {grid.seeds}; returns of "
