@@ -86,7 +86,7 @@ def test_what_is_there_is_not_measured_again(campaign, monkeypatch) -> None:
     after.measure([ARM], campaign / "runs", progress=lambda *now: seen.append(now))
     assert seen == [("measurements", 2, 2)]
     assert (directory / "spectrum.nc").read_bytes() == before
-    with pytest.raises(FileNotFoundError, match="no dataset at"):
+    with pytest.raises(FileNotFoundError, match="other: not run"):
         Evidence(campaign / "evidence")["other"]
 
 
