@@ -312,7 +312,7 @@ def caption(grid: Grid) -> str:
     iterates, episodes = grid.sizes
     at = {late: [power for power in grid.powers if power.late == late] for late in (False, True)}
     seen = {late: min(own, key=lambda power: power.gained.value).alpha for late, own in at.items()}
-    theory = ". Of the linear theory nothing is shown: it has no say on every seed."
+    theory = ". Of the linear theory nothing is shown: that takes a spectrum of every seed on which the step is stable."
     if all(power.total is not None for power in grid.powers):
         said = [min(own, key=lambda power: power.total or 0.0).alpha for own in at.values()]
         theory = (

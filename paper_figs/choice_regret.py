@@ -76,7 +76,7 @@ def _row(axes: Axes, regrets: Regrets, selector: str, arms: list[str], place: fl
     shifts = np.linspace(-0.36, 0.2, len(arms)) if len(arms) > 1 else np.zeros(1)
     for i, (arm, shift) in enumerate(zip(arms, shifts, strict=True)):
         values = _PERCENT * regrets.regret.sel(selector=selector, arm=arm).values
-        look: dict[str, Any] = {"color": style.AVERAGES[i % 5], "marker": _MARKERS[i % len(_MARKERS)]}
+        look: dict[str, Any] = {"color": style.SERIES[i % len(style.SERIES)], "marker": _MARKERS[i % len(_MARKERS)]}
         at = place + shift
         axes.plot(values, np.full(len(values), at), ls="", ms=2.6, alpha=0.45, mew=0, **look)
         mean = mean_estimate(values)

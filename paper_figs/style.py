@@ -22,6 +22,8 @@ AVERAGES = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Colours of averages, in order: the rest of the same palette, told apart under the usual colour deficiencies."""
 
 INK, MUTED = "#222222", "#767676"
+SERIES = (*AVERAGES, RAW, MUTED)
+"""Colours of things that are neither raw nor averages, where there may be more than five of them."""
 SEQUENTIAL, DIVERGING = "cividis", "RdBu_r"
 LINE_STYLES = ("-", "--", "-.", ":")
 

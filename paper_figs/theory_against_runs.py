@@ -137,12 +137,6 @@ def draw(comparison: Comparison) -> Figure:
     return figure
 
 
-def _colour(place: int) -> str:
-    """Of an arm; a sixth has a colour of its own."""
-    own = [*style.AVERAGES[:5], style.RAW, style.MUTED]
-    return own[place % len(own)]
-
-
 def _panel(axes: Axes, points: list[Point], arms: list[str]) -> None:
     """Points where both are positive; at the edge those that are not."""
     good = [p for p in points if p.predicted > 0 and p.seen.value > 0]
@@ -150,7 +144,8 @@ def _panel(axes: Axes, points: list[Point], arms: list[str]) -> None:
     low, high = 0.4 * min(values), 2.5 * max(values)
     axes.plot([low, high], [low, high], "--", color=style.MUTED, lw=1.0, label="seen = predicted")
     for p in points:
-        colour, marker = _colour(arms.index(p.arm)), _MARKERS[arms.index(p.arm) % len(_MARKERS)]
+        place = arms.index(p.arm)
+        colour, marker = style.SERIES[place % len(style.SERIES)], _MARKERS[place % len(_MARKERS)]
         x, y = (np.clip(v, low, high) if np.isfinite(v) else low for v in (p.predicted, p.seen.value))
         if np.isfinite(p.seen.low):
             ends = np.clip([p.seen.low, p.seen.high], low, high)
@@ -159,7 +154,7 @@ def _panel(axes: Axes, points: list[Point], arms: list[str]) -> None:
         axes.plot(x, y, marker, color=colour, mfc=fill, ms=4.5, clip_on=False)
     for i, arm in enumerate(arms):
         if any(p.arm == arm for p in points):
-            axes.plot([], [], _MARKERS[i % len(_MARKERS)], color=_colour(i), ms=4.5, label=arm)
+            axes.plot([], [], _MARKERS[i % len(_MARKERS)], color=style.SERIES[i % len(style.SERIES)], ms=4.5, label=arm)
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_minor_formatter(NullFormatter())

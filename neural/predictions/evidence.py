@@ -63,7 +63,7 @@ class Evidence:
         try:
             return self._read(slug(name))
         except FileNotFoundError as e:
-            why = next((why for arm, why in self.missing().items() if slug(name).startswith(slug(arm))), None)
+            why = next((why for arm, why in self.missing().items() if f"{name} ".startswith(f"{arm} ")), None)
             if why is None:
                 raise
             raise FileNotFoundError(f"{name}: {why}") from e

@@ -58,7 +58,7 @@ def window_slope(evidence: Evidence) -> Effect:
 
 
 def _seed_statistic(evidence: Evidence, of: Callable[[np.ndarray, np.ndarray], float], logarithmic: bool) -> Effect:
-    """Of ln seen and ln predicted ratios of spreads across seeds, (averages,) each, by the jackknife.
+    """Of seen and predicted ratios of spreads across seeds, (averages,) each, by the jackknife.
 
     Spreads are of the late iterates: those before have not the variance that the factor at the run's end is of.
     """
@@ -69,20 +69,20 @@ def _seed_statistic(evidence: Evidence, of: Callable[[np.ndarray, np.ndarray], f
     returns = {name: mean_returns(run, name)[:, kept] for name in (RAW, *names)}
 
     def statistic(places: np.ndarray) -> float:
-        seen = np.log([pooled(returns[name], places) / pooled(returns[RAW], places) for name in names])
-        return of(seen, predicted[:, places].mean(axis=1))
+        seen = np.array([pooled(returns[name], places) for name in names]) / pooled(returns[RAW], places)
+        return of(seen, np.exp(predicted[:, places].mean(axis=1)))
 
     return jackknife_effect(statistic, predicted.shape[1], logarithmic=logarithmic)
 
 
 def seed_level(evidence: Evidence) -> Effect:
     """The same as `window_level` of the spread across seeds, by the jackknife."""
-    return _seed_statistic(evidence, lambda seen, predicted: math.exp(float(np.mean(seen - predicted))), True)
+    return _seed_statistic(evidence, lambda seen, predicted: math.exp(np.log(seen / predicted).mean()), True)
 
 
 def seed_slope(evidence: Evidence) -> Effect:
     """The same as `window_slope` of the spread across seeds, by the jackknife."""
-    return _seed_statistic(evidence, lambda seen, predicted: float(slope(np.exp(predicted), np.exp(seen))), False)
+    return _seed_statistic(evidence, lambda seen, predicted: float(slope(predicted, seen)), False)
 
 
 PREDICTION = Prediction(

@@ -27,9 +27,9 @@ MARGIN = 0.05
 BASE, LINEAR = f"{TASKS[0]} base", f"{TASKS[0]} {DECAYS[0]}"
 
 
-def gain(evidence: Evidence, *, arm: str, average: str) -> Effect:
-    """Return at the end less that of the base's raw iterates, in expert returns."""
-    return mean_effect(level(evidence[arm], average) - level(evidence[BASE]))
+def gain(evidence: Evidence, *, arm: str, average: str = RAW, window: str = "consecutive") -> Effect:
+    """Return over a window less that of the base's raw iterates, in expert returns."""
+    return mean_effect(level(evidence[arm], average, window) - level(evidence[BASE], RAW, window))
 
 
 def difference(evidence: Evidence, *, arm: str = LINEAR) -> Effect:

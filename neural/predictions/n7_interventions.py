@@ -16,7 +16,8 @@ import numpy as np
 from neural.predictions.arms import DEFAULT, TASKS
 from neural.predictions.decision import Criterion, Effect, Prediction, mean_effect
 from neural.predictions.evidence import Evidence
-from neural.predictions.spreads import level, window_spread
+from neural.predictions.n6_decay_or_average import gain
+from neural.predictions.spreads import window_spread
 from neural.statistics import RAW
 
 FAMILIES = {
@@ -50,12 +51,6 @@ def ratio(evidence: Evidence, *, arm: str, average: str = RAW, window: str = WIN
     return mean_effect(against_base(evidence, arm, average, window), logarithmic=True)
 
 
-def gain(evidence: Evidence, *, arm: str, average: str = RAW, window: str = WINDOW) -> Effect:
-    """Mean return less that of the base's raw iterates, in expert returns: a policy that always falls has no spread."""
-    task = TASKS[0]
-    return mean_effect(level(evidence[f"{task} {arm}"], average, window) - level(evidence[f"{task} base"], RAW, window))
-
-
 PREDICTION = Prediction(
     id="N7",
     title="Interventions",
@@ -86,7 +81,7 @@ PREDICTION = Prediction(
                 f"{name}: return less base's, in expert returns",
                 (0.0, math.inf),
                 "≥ 0",
-                functools.partial(gain, arm=arm, average=average, window=window),
+                functools.partial(gain, arm=f"{TASKS[0]} {arm}", average=average, window=window),
             )
             for name, (arm, average, window) in REDUCERS.items()
         ),
@@ -96,7 +91,7 @@ PREDICTION = Prediction(
             f"{name}: return less base's, in expert returns",
             (0.0, math.inf),
             "",
-            functools.partial(gain, arm=name),
+            functools.partial(gain, arm=f"{TASKS[0]} {name}", window=WINDOW),
         )
         for family in FAMILIES.values()
         for name in family

@@ -82,18 +82,20 @@ class _SomeSeeds(Evidence):
 @functools.lru_cache(maxsize=64)
 def with_a_say(evidence: Evidence, arm: str) -> Evidence:
     """The same of the seeds alone on whose spectrum of this arm the step is stable; for pictures, not for verdicts."""
-    of = spectra(evidence, arm)
-    e = of.experiment
-    good = [i for i, s in enumerate(of.by_seed) if linear_theory.is_stable(s, e.schedule, e.steps)]
-    return _SomeSeeds(evidence, good)
+    return _SomeSeeds(evidence, np.flatnonzero(_stable(evidence, arm)).tolist())
 
 
 def all_stable(evidence: Evidence, arm: str) -> bool:
     """Whether the spectra of an arm were measured, and the linear theory has a say on every seed."""
     if not evidence.has(f"{arm} spectrum"):
         return False
+    return all(_stable(evidence, arm))
+
+
+def _stable(evidence: Evidence, arm: str) -> list[bool]:
+    """Of every seed, whether the step is stable on its spectrum."""
     of = spectra(evidence, arm)
-    return all(linear_theory.is_stable(s, of.experiment.schedule, of.experiment.steps) for s in of.by_seed)
+    return [linear_theory.is_stable(s, of.experiment.schedule, of.experiment.steps) for s in of.by_seed]
 
 
 @functools.lru_cache(maxsize=16)  # several criteria and figures ask for the same ones

@@ -12,6 +12,7 @@ import xarray as xr
 from scipy.special import ndtr
 
 from neural.predictions import n1_noise_scaling as n1
+from neural.predictions import n3_horizon as n3
 from neural.predictions import n4_variance_factors as n4
 from neural.predictions import n5_power_averages as n5
 from neural.predictions import n7_interventions as n7
@@ -24,7 +25,7 @@ from neural.predictions.evidence import Evidence, collect, compact
 from neural.predictions.registry import PREDICTIONS, agree, judge_all
 from neural.predictions.spreads import late_updates, pooled
 from neural.runs import save_dataset
-from neural.statistics import RAW
+from neural.statistics import RAW, Estimate
 
 SEEDS, CONSECUTIVE, SPACED, EPISODES = 5, 6, 8, 6
 ITERATES = np.concatenate([1500 * np.arange(1, SPACED + 1), 1500 * SPACED - np.arange(1, CONSECUTIVE)])
@@ -239,22 +240,76 @@ def test_why_an_arm_is_missing_is_kept_with_the_evidence(tmp_path) -> None:
     assert evidence.missing() == found
     with pytest.raises(FileNotFoundError, match=f"{wanted[0].name} spectrum: seed 1 is not finite"):
         evidence[f"{wanted[0].name} spectrum"]
+    with pytest.raises(FileNotFoundError, match="no dataset at"):  # another arm, whose name only begins alike
+        evidence[f"{wanted[0].name}, batch x 4"]
 
 
 def test_the_separation_is_of_episodes_that_last(tmp_path) -> None:
     steps = np.array([0, 5, 100, 300])
-    distance = np.tile([0.0, 1.0, 20.0, 900.0], (5, 1, 4, 1)) * np.array([1.0, 2.0, 3.0, 4.0])[:, None]
+    own = np.array([10.0, 800.0, 900.0, 1000.0])  # their median is that of no single episode
+    start = np.array([4.0, 3.0, 2.0, 1.0])
+    distance = np.empty((5, 1, 4, 4))
+    distance[:, 0] = start[:, None] * np.stack([np.zeros(4), np.ones(4), np.full(4, 20.0), own], axis=1)
     distance[0, 0, :2, 3] = math.nan  # of this seed two episodes are left at step 300
     data = xr.Dataset({"distance": (("seed", "pair", "episode", "step"), distance)}, {"step": steps})
     put(tmp_path, "base horizons", data)
-    logs = [math.log(20.0)] + [math.log(900.0)] * 4
+    logs = [math.log(20.0)] + [math.log(850.0)] * 4
     assert n10.separation(Evidence(tmp_path)).value == pytest.approx(np.mean(logs))
+
+
+def loops(exponents: list[float], reach: float, powers: list[float]) -> xr.Dataset:
+    """Horizons of as many seeds: rates twice the exponent, spreads ∝ H^power, exponents known to ± reach."""
+    horizons, rng = np.array([100, 200, 500, 1000]), np.random.default_rng(0)
+    noise = rng.standard_normal((len(powers), 6, 1, 3, 1)) * horizons ** np.array(powers)[:, None, None, None, None]
+    own = np.array(exponents)[:, None]
+    return xr.Dataset(
+        {
+            "return": (("seed", "iterate", "average", "episode", "horizon"), noise),
+            **{name: (("seed", "pair"), own + s * reach) for name, s in (("exponent", 0), ("exponent_high", 1))},
+            "rate": (("seed", "pair"), 2.0 * own),
+        },
+        {"average": [RAW], "pair": [RAW], "horizon": horizons},
+        {"level": 0.95},
+    )
+
+
+def test_each_task_is_compared_with_its_own_exponent(tmp_path) -> None:
+    put(tmp_path, "base horizons", loops([0.1, 0.2, 0.3], 0.01, [1.0] * 3))
+    evidence = Evidence(tmp_path)
+    assert n3.rate_over_exponent(evidence, task=TASKS[0]).value == pytest.approx(2.0)
+    grown = n3.Amplification(10, 50, Estimate(6.0, 5.0, 7.0), Estimate(2.0, 1.0, 3.0))
+    assert n3.growth_over_theory(evidence, task=TASKS[0], growth=lambda _: grown).value == pytest.approx(3.0)
+    some = iter([grown, None, grown])
+    lacking = n3.growth_over_theory(evidence, task=TASKS[0], growth=lambda _: next(some))
+    assert (lacking.value, lacking.note) == (3.0, "1 of 3 seeds have no value")
+
+
+def test_long_horizons_are_of_loops_that_contract(tmp_path) -> None:
+    put(tmp_path, "base horizons", loops([-0.1, 0.1, -0.2, -0.005], 0.01, [0.5, 2.0, 0.7, 2.0]))
+    found = n3.long_slope(Evidence(tmp_path), task=TASKS[0])
+    assert (found.value, found.seeds) == (pytest.approx(0.6), 2)
+    put(tmp_path, "base horizons", loops([0.1, 0.2], 0.01, [1.0, 1.0]))
+    none = n3.long_slope(Evidence(tmp_path), task=TASKS[0])
+    assert (none.seeds, none.note) == (0, "no seed's loop is known to contract")
 
 
 def test_averages_that_remember_the_start_are_not_compared_with_the_law() -> None:
     run = made({RAW: 1.0})  # late iterates from 9,000 on
     assert n4.forgetful(run) == ("EMA 0.03", "EMA 0.01", "EMA 0.003", "EMA 0.001")
     assert list(late_updates(run)) == [9_000, 10_500, 12_000]
+
+
+def test_the_spread_across_seeds_is_laid_against_the_factor_of_late_iterates(tmp_path, monkeypatch) -> None:
+    names = ("EMA 0.03", "EMA 0.01", "EMA 0.003", "EMA 0.001")
+    left = np.array([0.5, 0.3, 0.2, 0.1])  # of raw's spread
+    run = made({RAW: 100.0, **dict(zip(names, 100.0 * left, strict=True))})
+    run["return"].loc[{"average": "EMA 0.03", "iterate": [1500, 3000]}] *= 50.0  # early: does not count
+    put(tmp_path, "base", run)
+    predicted = np.repeat((2.0 * left**0.5)[:, None] ** 2, SEEDS, axis=1)  # a factor is one of the variance
+    monkeypatch.setattr(n4, "seed_factors", lambda evidence, arm, wanted: predicted if wanted == names else None)
+    evidence = Evidence(tmp_path)
+    assert n4.seed_level(evidence).interval(0.9).value == pytest.approx(np.exp(np.log(left / (2.0 * left**0.5)).mean()))
+    assert n4.seed_slope(evidence).value == pytest.approx(2.0)
 
 
 def test_only_the_opposite_contradicts(tmp_path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
@@ -17,7 +18,8 @@ from neural.predictions import n8_falls as n8
 from neural.predictions.arms import DEFAULT, LATE, TASKS
 from neural.predictions.decision import Criterion, Effect, Finding, Verdict
 from neural.predictions.evidence import Evidence
-from neural.predictions.noise_spectra import seed_factors, spectra
+from neural.predictions.noise_spectra import all_stable, seed_factors, spectra, with_a_say
+from neural.predictions.registry import judge_all
 from neural.runs import load_dataset, save_dataset
 from neural.statistics import RAW
 from paper_figs import (
@@ -30,6 +32,7 @@ from paper_figs import (
     noise_orders,
     noise_scaling,
     prediction_forest,
+    prediction_tables,
     theory_against_runs,
 )
 from paper_figs.cli import main
@@ -196,6 +199,33 @@ def test_theory_is_laid_against_every_arm_with_a_spectrum(made) -> None:
     assert len(spectra(Evidence(made), BASE).by_seed) == 5
     assert len(theory_against_runs.draw(compared).axes) == 3
     assert "in 7 arms" in theory_against_runs.caption(compared)
+
+
+def test_a_seed_of_which_the_theory_has_no_say_is_left_out_of_its_picture(made, tmp_path) -> None:
+    for file in made.glob("*.nc"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    file = tmp_path / "walker2d-v4-base-spectrum.nc"
+    spectrum = load_dataset(file)
+    file.unlink()
+    save_dataset(file, spectrum.assign(nodes=spectrum["nodes"] * xr.where(spectrum["seed"] == 12, 1e6, 1.0)))
+    evidence = Evidence(tmp_path)
+    assert not all_stable(evidence, BASE)
+    assert all_stable(evidence, f"{TASKS[1]} base")
+    assert with_a_say(evidence, BASE)[BASE]["seed"].values.tolist() == [10, 11, 13, 14]
+    verdict = judge_all(evidence, ("N4",))["N4"]
+    assert isinstance(verdict, Verdict)
+    assert verdict.outcome == "undecided"
+    (why,) = prediction_tables.unknown(verdict)
+    assert why.startswith("schedule must be stable on the spectrum")
+    assert all(f.criterion.name in why for f in verdict.findings)
+    assert "UNDECIDED (nothing known)" in "".join(prediction_tables.verdict_lines({"N4": verdict}))
+    assert "over 5 training seeds" in prediction_forest.caption(prediction_forest.data(tmp_path))
+    compared = theory_against_runs.data(tmp_path)
+    assert len(compared.points["window"]) == 6
+    assert theory_against_runs.caption(compared).endswith(f"the step is not stable: {BASE} 1 of 5.")
+    whole = {(p.arm, p.average): p for p in theory_against_runs.data(made).points["loss"]}
+    for point in compared.points["loss"]:
+        assert (point == whole[point.arm, point.average]) == (point.arm != BASE)
 
 
 def test_the_fit_is_that_of_logarithms() -> None:
